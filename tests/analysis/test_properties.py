@@ -27,7 +27,7 @@ from map_core.errors import InputError
 from map_core.groups import BindingLimit, Group, clashes, concessions, max_min, nash, satisfaction_alone
 from map_core.solver.newton import Status, solve
 from map_core.solver.rays import solve_rays
-from tests.feasibility.test_properties import EDGE, check, finite
+from tests.feasibility.test_properties import BOUNDARY_TOLERANCE, all_finite, check
 from tests.odd_tables import Odd, odd_tables
 
 pytestmark = pytest.mark.slow
@@ -75,7 +75,7 @@ def test_common_palettes_stay_within_the_budget(odd: Odd, budget: float):
     equal = [Group(group.name, group.targets) for group in groups]
     fairest, bargain = max_min(odd.oracle, groups, budget), nash(odd.oracle, groups, budget)
     for result in (fairest, bargain):
-        assert finite(result.solution.weights, result.solution.kl, result.satisfaction)
+        assert all_finite(result.solution.weights, result.solution.kl, result.satisfaction)
         assert result.solution.kl <= min(budget, odd.oracle.log_candidates) + 1e-6
         assert np.all(result.satisfaction >= -1e-4)
         assert np.all(result.satisfaction <= 1 + 1e-12)
@@ -103,10 +103,10 @@ def test_drift_between_any_two_tables(before: Odd, after: Odd):
         assert Form.POOLED not in (before.table.form, after.table.form)
         assert (before.table.candidates == 1).all() or (after.table.candidates == 1).all()
         return
-    assert finite(result.base.before, result.base.after, result.scale_before, result.scale_after, result.short)
+    assert all_finite(result.base.before, result.base.after, result.scale_before, result.scale_after, result.short)
     assert not np.isnan(result.base.error).any()
     if result.held is not None:
-        assert finite(result.held.before, result.held.after, result.held_kl)
+        assert all_finite(result.held.before, result.held.after, result.held_kl)
     unchanged = drift(before.table, before.table, targets)
     assert not unchanged.base.real.any()
     assert not unchanged.missed.any()
@@ -122,15 +122,15 @@ def test_sequential_paths_are_finite_and_their_dual_rises(odd: Odd, rounds: int,
             sequential_path(odd.oracle, targets)
         return
     path = sequential_path(odd.oracle, targets, rounds=rounds, grow_only=grow_only)
-    assert finite(path.weights, path.levels, path.kl, path.dual, path.residual)
+    assert all_finite(path.weights, path.levels, path.kl, path.dual, path.residual)
     assert np.all(path.weights >= 0)
     if not grow_only:
         assert np.all(np.diff(path.dual) >= -1e-8)
     largest_margin = odd.most(targets)
     if path.status == Status.CONVERGED:
-        assert largest_margin > -EDGE or np.any(odd.oracle.constant & (targets > 0))
+        assert largest_margin > -BOUNDARY_TOLERANCE or np.any(odd.oracle.constant & (targets > 0))
         np.testing.assert_allclose(path.levels[-1][targeted], solve(odd.oracle, targets).levels[targeted], atol=1e-5)
-    if largest_margin > EDGE:
+    if largest_margin > BOUNDARY_TOLERANCE:
         assert path.status != Status.UNBOUNDED
 
 
@@ -148,7 +148,7 @@ def test_error_bars_are_finite_or_too_few_prompts_are_refused(odd: Odd):
     for interval in (result.margin, result.weights, result.kl, result.levels):
         if interval is not None:
             # An end may be infinite, where the palette is out of reach in resampled prompts.
-            assert finite(interval.estimate)
+            assert all_finite(interval.estimate)
             assert np.all(np.asarray(interval.low) <= np.asarray(interval.high))
 
 
@@ -158,7 +158,7 @@ def test_baselines_stay_within_the_budget(odd: Odd, budget: float):
     directions = random_weights(5, len(odd.table.values), seed=1)
     weights = solve_rays(odd.oracle, directions, budget).weights[:, 0]
     evaluation = evaluate_weights(odd.oracle, weights, odd.targets(1)[0])
-    assert finite(weights, evaluation.kl, evaluation.levels)
+    assert all_finite(weights, evaluation.kl, evaluation.levels)
     assert np.all(evaluation.kl <= budget + 1e-8)
     wins = win_rates(odd.table, weights / odd.oracle.scale, odd.oracle.form)
     assert np.all((wins >= -1e-12) & (wins <= 1 + 1e-12))
@@ -183,9 +183,9 @@ def test_frontiers_stay_within_the_budget_and_are_optimal(odd: Odd, floored: boo
     random_moments = odd.oracle.batch_moments(random_weights)
     random_kl = np.sum(random_weights * random_moments.levels, axis=1) - random_moments.log_normaliser
     for contour in result.contours:
-        assert finite(contour.weights, contour.levels)
+        assert all_finite(contour.weights, contour.levels)
         if np.isfinite(contour.budget):
-            assert finite(contour.kl)
+            assert all_finite(contour.kl)
             assert np.all(contour.kl <= contour.budget + 1e-7)
         if floors is not None and len(contour.levels):
             floor_indices = np.flatnonzero(~np.isnan(result.floors))
@@ -204,10 +204,10 @@ def test_sensitivity_curves_rise_and_meet_their_targets(odd: Odd):
     others = np.where(np.arange(len(targets)) == value, np.nan, targets)
     result, largest_margin = sensitivity_curve(odd.oracle, targets, value, points=9), odd.most(others)
     if np.isnan(result.highest):
-        assert largest_margin < EDGE
+        assert largest_margin < BOUNDARY_TOLERANCE
         return
-    assert largest_margin > -EDGE
-    assert finite(result.targets, result.weights, result.levels, result.kl, result.highest)
+    assert largest_margin > -BOUNDARY_TOLERANCE
+    assert all_finite(result.targets, result.weights, result.levels, result.kl, result.highest)
     assert np.all(np.diff(result.targets) > 0)
     assert np.all(np.diff(result.kl) >= -1e-8)
     assert np.all(result.weights >= 0)
@@ -225,7 +225,7 @@ def test_prices_are_finite_and_shares_sum_to_one(odd: Odd):
     if solution.status is not Status.CONVERGED:
         return
     result = local_sensitivity(solution)
-    assert finite(result.price, result.share, result.elasticity, result.weights, result.levels)
+    assert all_finite(result.price, result.share, result.elasticity, result.weights, result.levels)
     assert result.share.sum() == pytest.approx(1.0) or not result.share.any()
     assert (result.price >= 0).all()
 

@@ -1,4 +1,4 @@
-"""A palette with all that it asks for as one table's targets: every use case, overrides, floors, moved shares."""
+"""Tests of turning a palette into targets on one table: use cases, overrides, floors and changed shares."""
 
 from __future__ import annotations
 
@@ -20,52 +20,52 @@ TABLE = replace(make_table(prompts=12, candidates=16, seed=2), labels={"language
 ORACLE = MemoryOracle.of(TABLE)
 
 
-def aimed(columns: dict[str, float | str] | None = None, beside: Beside = Beside()) -> tuple[Aim, Palette]:  # noqa: B008
+def aim_palette(columns: dict[str, float | str] | None = None, beside: Beside = Beside()) -> tuple[Aim, Palette]:  # noqa: B008
     palette = Palette(targets={"humor": Target(60.0)}, columns=columns or {}, beside=beside)
     return aim(TABLE, ORACLE, palette), palette
 
 
-def test_levels_alone_leave_the_table_as_it_is():
-    found, palette = aimed()
-    assert found.table is TABLE
-    assert found.standardised(palette).shape == (len(TABLE.values),)
-    assert not found.locked(palette).any()
+def test_levels_alone_leave_the_table_unchanged():
+    aimed, palette = aim_palette()
+    assert aimed.table is TABLE
+    assert aimed.standardised(palette).shape == (len(TABLE.values),)
+    assert not aimed.locked(palette).any()
 
 
-def test_every_use_case_is_a_column_for_each_that_the_solution_keeps():
-    found, palette = aimed({"positivity>=p20@*": 0.9})
-    (asked,) = found.asked
-    assert [found.table.values[j] for j in asked.members] == [f"positivity>=p20@{name}" for name in USE_CASES]
-    solution = assess(found.oracle, found.standardised(palette)).solution
+def test_target_of_every_use_case_becomes_one_column_each():
+    aimed, palette = aim_palette({"positivity>=p20@*": 0.9})
+    (group,) = aimed.asked
+    assert [aimed.table.values[j] for j in group.members] == [f"positivity>=p20@{name}" for name in USE_CASES]
+    solution = assess(aimed.oracle, aimed.standardised(palette)).solution
     assert solution is not None
-    shares = found.oracle.rewards_at(solution.levels)[list(asked.members)]
+    shares = aimed.oracle.rewards_at(solution.levels)[list(group.members)]
     assert (shares >= 0.9 - 1e-6).all()
-    # By hand: the probabilities of the replies of each use case that reach the threshold.
+    # By hand: the total probability, per use case, of the replies that reach the threshold.
     threshold = np.percentile(TABLE.rewards[:, TABLE.index("positivity")], 20)
-    logits = found.oracle.standardise(found.table.rewards) @ solution.weights
+    logits = aimed.oracle.standardise(aimed.table.rewards) @ solution.weights
     for name, share in zip(USE_CASES, shares, strict=True):
-        of_prompts = []
+        prompt_shares = []
         for i in np.flatnonzero(np.array(TABLE.use_cases) == name):
             rows = TABLE.rows(int(i))
             p = np.exp(logits[rows] - logits[rows].max())
-            of_prompts.append(p @ (TABLE.rewards[rows, TABLE.index("positivity")] >= threshold) / p.sum())
-        assert np.mean(of_prompts) == pytest.approx(share, abs=1e-9)
+            prompt_shares.append(p @ (TABLE.rewards[rows, TABLE.index("positivity")] >= threshold) / p.sum())
+        assert np.mean(prompt_shares) == pytest.approx(share, abs=1e-9)
 
 
-def test_a_use_case_of_its_own_takes_precedence():
-    found, palette = aimed({"humor@*": "p40", f"humor@{USE_CASES[0]}": "p55"})
-    every, own = found.asked
-    assert len(every.members) == len(USE_CASES) - 1
-    assert found.table.values[own.members[0]] == f"humor@{USE_CASES[0]}"
-    rewards = found.oracle.rewards_at(found.standardised(palette))
-    assert rewards[own.members[0]] == pytest.approx(np.percentile(TABLE.rewards[:, TABLE.index("humor")], 55))
+def test_target_of_one_use_case_overrides_the_common_one():
+    aimed, palette = aim_palette({"humor@*": "p40", f"humor@{USE_CASES[0]}": "p55"})
+    common, single = aimed.asked
+    assert len(common.members) == len(USE_CASES) - 1
+    assert aimed.table.values[single.members[0]] == f"humor@{USE_CASES[0]}"
+    rewards = aimed.oracle.rewards_at(aimed.standardised(palette))
+    assert rewards[single.members[0]] == pytest.approx(np.percentile(TABLE.rewards[:, TABLE.index("humor")], 55))
 
 
-def test_a_share_moves_on_the_same_columns():
-    found, palette = aimed({"positivity>=p20@language=*": 0.9, "humor<p10": 0.05})
-    moved = found.with_place(found.with_place(palette, "positivity>=p20@language=*", 97.0), "humor<p10", 98.0)
-    assert moved.columns == {"positivity>=p20@language=*": 0.97, "humor<p10": 0.02}
-    rewards = found.oracle.rewards_at(found.standardised(moved))
+def test_changed_share_keeps_its_columns():
+    aimed, palette = aim_palette({"positivity>=p20@language=*": 0.9, "humor<p10": 0.05})
+    changed = aimed.with_place(aimed.with_place(palette, "positivity>=p20@language=*", 97.0), "humor<p10", 98.0)
+    assert changed.columns == {"positivity>=p20@language=*": 0.97, "humor<p10": 0.02}
+    rewards = aimed.oracle.rewards_at(aimed.standardised(changed))
     assert rewards[len(TABLE.values) :] == pytest.approx([0.97, 0.97, 0.97, 0.98])
 
 
@@ -78,61 +78,62 @@ def test_a_share_moves_on_the_same_columns():
         ("positivity<p20", 0.1, "+0sd"),
     ],
 )
-def test_a_level_written_anew_means_what_it_means_in_a_palette_made_with_it(
-    name: str, before: float | str, after: float | str
-):
-    found, palette = aimed({name: before})
-    made, moved = aimed({name: after})
+def test_changed_level_equals_that_of_a_new_palette(name: str, before: float | str, after: float | str):
+    aimed, palette = aim_palette({name: before})
+    aimed_anew, new_palette = aim_palette({name: after})
     rewards = [
-        aim.oracle.rewards_at(aim.standardised(replace(palette, columns=moved.columns))) for aim in (found, made)
+        result.oracle.rewards_at(result.standardised(replace(palette, columns=new_palette.columns)))
+        for result in (aimed, aimed_anew)
     ]
     assert rewards[0] == pytest.approx(rewards[1], nan_ok=True)
 
 
-def test_levels_taken_from_elsewhere_lower_one_use_case_alone():
-    found, palette = aimed({"humor>=p20@*": 0.9})
-    targets = np.full(len(found.table.values), np.nan)
-    lowered = found.asked[0].members[1]
-    targets[lowered] = (0.8 - found.oracle.base[lowered]) / found.oracle.scale[lowered]
-    taken = found.with_levels(palette, targets)
-    assert taken.columns == {"humor>=p20@*": 0.9, found.table.values[lowered]: pytest.approx(0.8)}
+def test_levels_can_override_a_single_use_case():
+    aimed, palette = aim_palette({"humor>=p20@*": 0.9})
+    targets = np.full(len(aimed.table.values), np.nan)
+    lowered = aimed.asked[0].members[1]
+    targets[lowered] = (0.8 - aimed.oracle.base[lowered]) / aimed.oracle.scale[lowered]
+    overridden = aimed.with_levels(palette, targets)
+    assert overridden.columns == {"humor>=p20@*": 0.9, aimed.table.values[lowered]: pytest.approx(0.8)}
 
 
-def test_once_every_use_case_has_its_own_target_the_common_one_is_gone():
-    found, palette = aimed({"humor>=p20@*": 0.9})
-    for j in found.asked[0].members:
-        palette = found.with_level(palette, j, 0.8)
+def test_common_target_is_removed_when_every_use_case_has_its_own():
+    aimed, palette = aim_palette({"humor>=p20@*": 0.9})
+    for j in aimed.asked[0].members:
+        palette = aimed.with_level(palette, j, 0.8)
     assert palette.columns == {f"humor>=p20@{name}": 0.8 for name in USE_CASES}
 
 
-def test_switches_are_floors_that_do_not_give_way():
+def test_switches_are_locked_floors():
     beside = Beside(no_worse_tail=("positivity",), no_cohort_below_base="use_case")
-    found, palette = aimed({"positivity>=p20": 0.9}, beside)
-    names, fixed = found.table.values, found.locked(palette)
-    assert not fixed[names.index("positivity>=p20")]
+    aimed, palette = aim_palette({"positivity>=p20": 0.9}, beside)
+    names, locked = aimed.table.values, aimed.locked(palette)
+    assert not locked[names.index("positivity>=p20")]
     floors = [j for j, name in enumerate(names) if name.startswith("humor@")]
     assert len(floors) == len(USE_CASES)
-    assert fixed[floors].all()
-    assert found.standardised(palette)[floors] == pytest.approx(0.0)
-    assert found.count(palette) == 4
-    assert found.settled
+    assert locked[floors].all()
+    assert aimed.standardised(palette)[floors] == pytest.approx(0.0)
+    assert aimed.count(palette) == 4
+    assert aimed.settled
 
 
-def test_asking_for_more_is_never_cheaper_and_the_base_meets_the_switches():
-    plain, palette = aimed()
-    cost = assess(plain.oracle, plain.standardised(palette)).solution
-    found, asked = aimed(None, Beside(no_worse_tail=("helpfulness",), no_cohort_below_base="language", any_mix=0.05))
-    dearer = assess(found.oracle, found.standardised(asked)).solution
-    assert cost is not None
-    assert dearer is not None
-    assert dearer.kl >= cost.kl - 1e-9
-    kept = replace(asked, targets={"humor": Target(50.0, keep=True)})
-    at_base = aim(TABLE, ORACLE, kept)
-    assert assess(at_base.oracle, at_base.standardised(kept)).verdict is not Verdict.OUT_OF_REACH
+def test_switches_never_lower_the_cost_and_the_base_model_meets_them():
+    aimed_plain, palette = aim_palette()
+    plain_solution = assess(aimed_plain.oracle, aimed_plain.standardised(palette)).solution
+    aimed, demanding_palette = aim_palette(
+        None, Beside(no_worse_tail=("helpfulness",), no_cohort_below_base="language", any_mix=0.05)
+    )
+    demanding_solution = assess(aimed.oracle, aimed.standardised(demanding_palette)).solution
+    assert plain_solution is not None
+    assert demanding_solution is not None
+    assert demanding_solution.kl >= plain_solution.kl - 1e-9
+    at_base_palette = replace(demanding_palette, targets={"humor": Target(50.0, keep=True)})
+    aimed_at_base = aim(TABLE, ORACLE, at_base_palette)
+    assert assess(aimed_at_base.oracle, aimed_at_base.standardised(at_base_palette)).verdict is not Verdict.OUT_OF_REACH
 
 
 @pytest.mark.parametrize(
-    ("columns", "says"),
+    ("columns", "message"),
     [
         ({"humor>=p20": 1.2}, "from 0 to 1"),
         ({"humor>=p20@Nowhere": 0.9}, "No prompt has"),
@@ -140,9 +141,9 @@ def test_asking_for_more_is_never_cheaper_and_the_base_meets_the_switches():
         ({"humor>=p200": 0.9}, "between p0 and p100"),
     ],
 )
-def test_what_this_table_cannot_be_asked_for_is_said(columns: dict[str, float | str], says: str):
-    with pytest.raises(InputError, match=says):
-        aimed(columns)
+def test_invalid_columns_are_refused(columns: dict[str, float | str], message: str):
+    with pytest.raises(InputError, match=message):
+        aim_palette(columns)
 
 
 def test_only_labels_with_several_cohorts_divide_a_table():

@@ -1,4 +1,4 @@
-"""The verdict: palettes of every kind, a full linear program beside it, the boundary from both sides."""
+"""Tests of the verdict: palettes of every kind, checked by a full linear program, and the boundary."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from tests.tables import make_table
 
 
 def three_replies() -> MemoryOracle:
-    """One prompt whose replies are (0, 0), (1, 0), (0, 1): the attainable levels are that triangle."""
+    """Return one prompt with replies (0, 0), (1, 0), (0, 1): the attainable levels are that triangle."""
     rewards = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     return MemoryOracle(rewards, np.array([0, 3]), ("helpfulness", "humor"), Form.PER_PROMPT)
 
 
-def test_five_palettes_of_every_kind():
-    # The same shape as the published check: loose, firm, tight, by a hair, impossible.
+def test_verdicts_from_easy_to_impossible_palettes():
+    # The same kinds as in the published check: loose, firm, tight, almost impossible, impossible.
     table = make_table(prompts=60, candidates=32, seed=5)
     oracle = MemoryOracle.of(table)
     direction = np.array([0.8, 0.5, 0.6, 0.3])
     edge = 1.0
     for _ in range(60):  # Newton on the margin, which is concave and falls along the ray
         edge += margin(oracle, edge * direction).value / direction.max()
-    seen = []
+    verdicts = []
     for share in (0.2, 0.4, 0.6, 0.999999, 1.3):
         d = share * edge * direction
         assessment = assess(oracle, d)
-        seen.append(assessment.verdict)
+        verdicts.append(assessment.verdict)
         expected = full_margin(oracle.standardise(table.rewards), table.offsets, oracle.form, d)
         assert assessment.margin.value == pytest.approx(expected, abs=1e-8)
         if assessment.solution:
             assert assessment.solution.residual < 1e-8
-    assert seen == [Verdict.REACHABLE] * 3 + [Verdict.ON_PAPER, Verdict.OUT_OF_REACH]
+    assert verdicts == [Verdict.REACHABLE] * 3 + [Verdict.ON_PAPER, Verdict.OUT_OF_REACH]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_the_boundary_from_both_sides(offset: float, verdict: Verdict):
 
 
 def test_the_certificate_is_a_proof():
-    # Even the best reply of every prompt for the mix falls short of the mix of the targets.
+    # Even the best reply to every prompt has a lower weighted sum than the targets.
     oracle = MemoryOracle.of(make_table(prompts=15, candidates=8))
     d = np.array([2.0, 2.0, 2.0, np.nan])
     assessment = assess(oracle, d)
@@ -73,7 +73,7 @@ def test_the_certificate_is_a_proof():
     assert assessment.margin.value == pytest.approx(w @ oracle.best(w) - w[:3] @ d[:3], abs=1e-12)
 
 
-def test_few_replies_are_only_on_paper():
+def test_palettes_that_rest_on_few_replies_are_on_paper():
     oracle = MemoryOracle.of(make_table(prompts=40, candidates=32))
     top = AttainableLevels(oracle).highest(np.full(4, np.nan), 2)
     assessment = assess(oracle, np.array([np.nan, np.nan, top - 0.02, np.nan]))
@@ -92,21 +92,21 @@ def test_a_constant_value_is_kept_or_out_of_reach():
         assert assessment.verdict is verdict
 
 
-def test_nothing_asked_is_reachable():
+def test_palette_without_targets_is_reachable():
     oracle = MemoryOracle.of(make_table())
     assessment = assess(oracle, np.full(4, np.nan))
     assert assessment.verdict is Verdict.REACHABLE
     assert assessment.solution.kl == 0
 
 
-@pytest.mark.parametrize("bad", [np.array([np.inf, 0, 0, 0]), np.zeros(3)])
-def test_targets_that_are_no_targets(bad: np.ndarray):
+@pytest.mark.parametrize("targets", [np.array([np.inf, 0, 0, 0]), np.zeros(3)])
+def test_invalid_targets_are_refused(targets: np.ndarray):
     with pytest.raises(InputError, match="expected 4 finite numbers"):
-        assess(MemoryOracle.of(make_table()), bad)
+        assess(MemoryOracle.of(make_table()), targets)
 
 
-def test_assess_uses_a_solution_that_is_known():
+def test_assess_reuses_a_given_solution():
     oracle = MemoryOracle.of(make_table())
     d = np.array([0.3, np.nan, 0.2, np.nan])
-    known = solve(oracle, d)
-    assert assess(oracle, d, solution=known).solution is known
+    solution = solve(oracle, d)
+    assert assess(oracle, d, solution=solution).solution is solution

@@ -1,4 +1,4 @@
-"""Tails, worst means and other mixes of prompts: cases by hand, other solvers, laws, bad input."""
+"""Tests of tails, worst means and mixes of prompts: by hand, against a conic solver, properties, invalid input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.tables import make_table
 
 cvxpy = LazyModule("cvxpy")
 SEEDS = st.integers(0, 10_000)
-few = settings(max_examples=15, deadline=None)
+few_examples = settings(max_examples=15, deadline=None)
 
 
 def cut_of(table: RewardTable, levels: np.ndarray, demands: Demands, form: Form | None = None) -> tuple[Cut, Solution]:
@@ -36,7 +36,7 @@ def cut_of(table: RewardTable, levels: np.ndarray, demands: Demands, form: Form 
 
 
 def levels_of(table: RewardTable, **above: float) -> np.ndarray:
-    """Targets so many standard deviations above base."""
+    """Return target levels from standard deviations above base."""
     oracle = MemoryOracle.of(table)
     levels = np.full(len(table.values), np.nan)
     for name, deviations in above.items():
@@ -46,11 +46,11 @@ def levels_of(table: RewardTable, **above: float) -> np.ndarray:
 
 
 def test_a_tail_by_hand():
-    # Free, the share of the worst reply would grow from 1/3 to 0.45; with the tail kept it is 1/3.
+    # Without the demand the worst reply's probability grows from 1/3 to 0.45; with the tail kept it is 1/3.
     table = table_of([[0, 1], [1, 0], [2, 1]], [3])
     levels = np.array([np.nan, 0.9])
-    free = solve(MemoryOracle.of(table), MemoryOracle.of(table).standardise(levels))
-    assert free.kl == pytest.approx(0.149697, abs=1e-6)
+    without_tail = solve(MemoryOracle.of(table), MemoryOracle.of(table).standardise(levels))
+    assert without_tail.kl == pytest.approx(0.149697, abs=1e-6)
     cut, solution = cut_of(table, levels, Demands(tails=("humor",)))
     assert cut.settled
     assert reply_probabilities(cut.table, cut.oracle, solution.weights) == pytest.approx(
@@ -59,12 +59,14 @@ def test_a_tail_by_hand():
     assert solution.kl == pytest.approx(0.180292, abs=1e-5)
 
 
-def primal(table: RewardTable, levels: np.ndarray, more: Callable[[cvxpy.Variable], list[cvxpy.Constraint]]) -> float:
-    """The least KL by a conic solver, over the probabilities of each prompt's replies."""
+def primal(
+    table: RewardTable, levels: np.ndarray, more_constraints: Callable[[cvxpy.Variable], list[cvxpy.Constraint]]
+) -> float:
+    """Return the least KL by a conic solver over the probabilities of each prompt's replies."""
     counts = table.candidates
     shape = (len(counts), int(counts[0]))
     p = cvxpy.Variable(shape, nonneg=True)
-    constraints = [cvxpy.sum(p, axis=1) == 1, *more(p)]
+    constraints = [cvxpy.sum(p, axis=1) == 1, *more_constraints(p)]
     for j, level in enumerate(levels):
         if not np.isnan(level):
             constraints.append(cvxpy.sum(cvxpy.multiply(p, table.rewards[:, j].reshape(shape))) / shape[0] >= level)
@@ -75,7 +77,7 @@ def primal(table: RewardTable, levels: np.ndarray, more: Callable[[cvxpy.Variabl
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_all_constraints_of_a_tail_given_to_a_conic_solver(seed: int):
+def test_tail_constraints_match_a_conic_solver(seed: int):
     table = make_table(prompts=5, candidates=8, seed=seed, correlation=-0.8)
     levels = levels_of(table, helpfulness=0.3)
     j = table.index("harmlessness")
@@ -96,12 +98,12 @@ def test_all_constraints_of_a_tail_given_to_a_conic_solver(seed: int):
 
 
 @pytest.mark.parametrize(("seed", "rho"), [(0, 0.05), (1, 0.2), (2, 1.0), (3, 10.0)])
-def test_every_mix_within_a_distance_given_to_a_conic_solver(seed: int, rho: float):
+def test_worst_mix_constraints_match_a_conic_solver(seed: int, rho: float):
     table = make_table(prompts=5, candidates=8, seed=seed)
     levels = levels_of(table, humor=0.2)
     rewards = table.rewards[:, table.index("humor")].reshape(5, 8)
 
-    def robust(p: cvxpy.Variable) -> list[cvxpy.Constraint]:
+    def robust_constraints(p: cvxpy.Variable) -> list[cvxpy.Constraint]:
         # By duality: the lowest mean is the maximum over a >= 0 of -a rho - a log E exp(-m / a).
         m = cvxpy.sum(cvxpy.multiply(p, rewards), axis=1)
         a, shift, e = cvxpy.Variable(nonneg=True), cvxpy.Variable(), cvxpy.Variable(5)
@@ -111,12 +113,12 @@ def test_every_mix_within_a_distance_given_to_a_conic_solver(seed: int, rho: flo
     cut, solution = cut_of(table, levels, Demands(mix=rho))
     if solution.status is Status.CONVERGED:
         assert cut.settled
-        assert solution.kl == pytest.approx(primal(table, levels, robust), abs=1e-5)
+        assert solution.kl == pytest.approx(primal(table, levels, robust_constraints), abs=1e-5)
         level = measured(Demands(mix=rho), cut.table, cut.oracle, cut.levels, solution.weights)["mix"]["humor"]
         assert level >= levels[table.index("humor")] - 1e-5
     else:
         assert assess(cut.oracle, cut.oracle.standardise(cut.levels)).verdict is Verdict.OUT_OF_REACH
-        # The prompt whose best reply is least, alone, decides where any mix may come.
+        # A mix may consist of one prompt alone, so the prompt with the lowest best reply limits the level.
         assert rewards.max(axis=1).min() < levels[table.index("humor")]
 
 
@@ -126,7 +128,7 @@ def test_a_mix_by_hand():
     assert level == pytest.approx(0.25)
 
 
-@few
+@few_examples
 @given(seed=SEEDS, rho=st.floats(0.0, 3.0))
 def test_the_worst_mix_keeps_its_distance_and_is_no_better_than_random_ones(seed: int, rho: float):
     rng = np.random.default_rng(seed)
@@ -135,59 +137,61 @@ def test_the_worst_mix_keeps_its_distance_and_is_no_better_than_random_ones(seed
     assert masses @ mix == pytest.approx(1.0)
     assert masses @ (mix * np.log(np.maximum(mix, 1e-300))) <= rho + 1e-9
     for _ in range(50):
-        other = rng.dirichlet(np.ones(6)) / masses
-        if masses @ (other * np.log(other)) <= rho:
-            assert masses @ (other * levels) >= lowest - 1e-9
+        random_mix = rng.dirichlet(np.ones(6)) / masses
+        if masses @ (random_mix * np.log(random_mix)) <= rho:
+            assert masses @ (random_mix * levels) >= lowest - 1e-9
 
 
-@few
+@few_examples
 @given(seed=SEEDS)
-def test_no_distance_is_the_table_itself_and_equal_levels_have_no_worst_mix(seed: int):
+def test_worst_mix_at_zero_and_large_distance_and_for_equal_levels(seed: int):
     levels = np.random.default_rng(seed).normal(size=5)
     assert worst_mix(levels, np.full(5, 0.2), 0.0)[1] == pytest.approx(levels.mean())
     assert worst_mix(np.full(5, levels[0]), np.full(5, 0.2), 1.0)[1] == pytest.approx(levels[0])
     assert worst_mix(levels, np.full(5, 0.2), 1e3)[1] == pytest.approx(levels.min())
 
 
-@few
+@few_examples
 @given(seed=SEEDS, form=st.sampled_from(list(Form)))
 def test_a_tail_by_itself_costs_nothing_and_never_makes_a_palette_cheaper(seed: int, form: Form):
     table = make_table(prompts=4, candidates=8, seed=seed)
-    _, alone = cut_of(table, np.full(4, np.nan), Demands(tails=("humor", "positivity")), form)
-    assert alone.kl == pytest.approx(0.0, abs=1e-9)
+    _, tails_only = cut_of(table, np.full(4, np.nan), Demands(tails=("humor", "positivity")), form)
+    assert tails_only.kl == pytest.approx(0.0, abs=1e-9)
     levels = levels_of(table, helpfulness=0.2)
     oracle = MemoryOracle.of(table, form)
     cut, solution = cut_of(table, levels, Demands(tails=("humor", "harmlessness")), form)
     if solution.status is Status.CONVERGED:
         assert solution.kl >= solve(oracle, oracle.standardise(levels)).kl - 1e-7
-        found = measured(Demands(tails=("humor", "harmlessness")), cut.table, cut.oracle, cut.levels, solution.weights)
-        assert all(excess < 1e-4 for excess in found["tails"].values())
+        measures = measured(
+            Demands(tails=("humor", "harmlessness")), cut.table, cut.oracle, cut.levels, solution.weights
+        )
+        assert all(excess < 1e-4 for excess in measures["tails"].values())
 
 
-@few
+@few_examples
 @given(seed=SEEDS, share=st.floats(0.05, 1.0))
 def test_a_worst_mean_is_that_of_sorted_replies(seed: int, share: float):
     rng = np.random.default_rng(seed)
     rewards, masses = rng.normal(size=9).round(1), rng.dirichlet(np.ones(9))
-    order, left, total = np.argsort(rewards), share, 0.0
+    order, remaining, total = np.argsort(rewards), share, 0.0
     for k in order:
-        total += min(masses[k], left) * rewards[k]
-        left -= min(masses[k], left)
+        total += min(masses[k], remaining) * rewards[k]
+        remaining -= min(masses[k], remaining)
     assert worst_mean(rewards, masses, share) == pytest.approx(total / share)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_threshold_of_a_worst_mean_is_no_dearer_than_any_of_a_grid(seed: int):
+def test_threshold_of_a_worst_mean_is_as_cheap_as_the_best_of_a_grid(seed: int):
     table = make_table(prompts=5, candidates=8, seed=seed)
     rewards = table.rewards[:, table.index("humor")].reshape(5, 8)
     level, share = float(np.quantile(rewards, 0.15)), 0.2
     demands = Demands(worst=(WorstMean("humor", share, level),))
     cut, solution = cut_of(table, np.full(4, np.nan), demands)
     assert cut.settled
-    found = measured(demands, cut.table, cut.oracle, cut.levels, solution.weights)["worst"]["humor:0.2"]
-    assert found == pytest.approx(level, abs=1e-6)
+    achieved = measured(demands, cut.table, cut.oracle, cut.levels, solution.weights)["worst"]["humor:0.2"]
+    assert achieved == pytest.approx(level, abs=1e-6)
 
-    def at(threshold: float) -> float:
+    def least_kl(threshold: float) -> float:
         floor = threshold - share * (threshold - level)
         try:
             return primal(
@@ -198,44 +202,44 @@ def test_the_threshold_of_a_worst_mean_is_no_dearer_than_any_of_a_grid(seed: int
         except cvxpy.SolverError:
             return np.inf
 
-    grid = [at(t) for t in np.unique(rewards[rewards >= level])]
+    grid = [least_kl(t) for t in np.unique(rewards[rewards >= level])]
     assert solution.kl <= min(kl for kl in grid if np.isfinite(kl)) + 1e-6
 
 
-@pytest.mark.parametrize(("seed", "share_of_the_most"), [(59, 0.7), (73, 0.8)])
-def test_a_worst_mean_that_few_thresholds_allow_is_found(seed: int, share_of_the_most: float):
+@pytest.mark.parametrize(("seed", "share_of_highest"), [(59, 0.7), (73, 0.8)])
+def test_a_worst_mean_that_few_thresholds_allow_is_found(seed: int, share_of_highest: float):
     rewards = np.random.default_rng(seed).normal(size=(40, 2))
     rewards[:, 1] = 0.6 * rewards[:, 1] - 0.8 * rewards[:, 0]
     table = table_of(rewards, [20, 20])
     oracle = MemoryOracle.of(table)
     highest = AttainableLevels(oracle).highest(np.full(2, np.nan), 1)
-    levels = np.array([np.nan, oracle.base[1] + share_of_the_most * highest * oracle.scale[1]])
+    levels = np.array([np.nan, oracle.base[1] + share_of_highest * highest * oracle.scale[1]])
     demands = Demands(worst=(WorstMean("humor", 0.05, float(np.quantile(rewards[:, 0], 0.2))),))
     cut = with_demands(table, oracle, levels, demands)
     assessment = assess(cut.oracle, cut.oracle.standardise(cut.levels))
     assert assessment.solution is not None
-    reached = measured(demands, cut.table, cut.oracle, cut.levels, assessment.solution.weights)["worst"]["humor:0.05"]
-    assert reached >= demands.worst[0].level - 1e-6
+    achieved = measured(demands, cut.table, cut.oracle, cut.levels, assessment.solution.weights)["worst"]["humor:0.05"]
+    assert achieved >= demands.worst[0].level - 1e-6
 
 
-def test_two_floors_under_one_worst_mean_and_a_tail_beside_its_own_column():
+def test_two_worst_mean_floors_and_a_tail_beside_its_own_column():
     table = make_table(prompts=5, candidates=8, correlation=-0.8)
     rewards = table.rewards[:, table.index("humor")]
     level = float(np.quantile(rewards, 0.1))
-    both = Demands(worst=(WorstMean("humor", 0.2, level), WorstMean("humor", 0.2, level - 0.1)))
-    cut, solution = cut_of(table, np.full(4, np.nan), both)
-    assert min(measured(both, cut.table, cut.oracle, cut.levels, solution.weights)["worst"].values()) >= level - 1e-6
-    free, _ = cut_of(table, levels_of(table, helpfulness=0.3), Demands(tails=("harmlessness",)))
-    (tail, *_) = free.columns
-    named = replace(tail, name=f"min(harmlessness,{tail.threshold!r})")
-    wider = table.with_columns([named])
+    demands = Demands(worst=(WorstMean("humor", 0.2, level), WorstMean("humor", 0.2, level - 0.1)))
+    cut, solution = cut_of(table, np.full(4, np.nan), demands)
+    assert min(measured(demands, cut.table, cut.oracle, cut.levels, solution.weights)["worst"].values()) >= level - 1e-6
+    first_cut, _ = cut_of(table, levels_of(table, helpfulness=0.3), Demands(tails=("harmlessness",)))
+    (tail, *_) = first_cut.columns
+    renamed_tail = replace(tail, name=f"min(harmlessness,{tail.threshold!r})")
+    wider = table.with_columns([renamed_tail])
     levels = np.append(levels_of(table, helpfulness=0.3), tail.centre - 1.0)
-    beside, _ = cut_of(wider, levels, Demands(tails=("harmlessness",)))
-    assert beside.settled
-    assert len(set(beside.table.values)) == len(beside.table.values)
+    second_cut, _ = cut_of(wider, levels, Demands(tails=("harmlessness",)))
+    assert second_cut.settled
+    assert len(set(second_cut.table.values)) == len(second_cut.table.values)
 
 
-def test_a_constant_value_below_its_target_needs_no_rounds():
+def test_constant_value_below_its_target_needs_a_single_round():
     table = table_of([[0, 1], [1, 1], [0, 1], [1, 1]], [2, 2])
     cut = with_demands(table, MemoryOracle.of(table), np.array([0.5, 2.0]), Demands(mix=0.1))
     assert cut.settled
@@ -243,33 +247,33 @@ def test_a_constant_value_below_its_target_needs_no_rounds():
     assert assess(cut.oracle, cut.oracle.standardise(cut.levels)).verdict is Verdict.OUT_OF_REACH
 
 
-def test_a_share_that_every_reply_has_changes_nothing_however_its_mean_is_rounded():
+def test_share_of_all_replies_changes_nothing_despite_rounding():
     table = table_of(np.random.default_rng(0).normal(size=(13, 2)), [2, 4, 3, 2, 2])
-    found = []
-    for asked in ({"kindness": "+0.3sd"}, {"kindness": "+0.3sd", "humor>=-10": 1.0}):
-        wider, oracle, targets = aimed(table, asked)
-        if len(asked) == 2:
+    costs = []
+    for all_targets in ({"kindness": "+0.3sd"}, {"kindness": "+0.3sd", "humor>=-10": 1.0}):
+        wider, oracle, targets = aimed(table, all_targets)
+        if len(all_targets) == 2:
             assert 0 < targets[2] < 1e-12
-            alone = np.where(np.arange(3) == 2, targets, np.nan)
-            assert margin(oracle, alone).value == np.inf
-            assert cross_fit(oracle, alone).solved == 2
-            assert confidence(oracle, alone, draws=20).shares[Verdict.OUT_OF_REACH] == 0
+            share_only = np.where(np.arange(3) == 2, targets, np.nan)
+            assert margin(oracle, share_only).value == np.inf
+            assert cross_fit(oracle, share_only).solved == 2
+            assert confidence(oracle, share_only, draws=20).shares[Verdict.OUT_OF_REACH] == 0
         cut = with_demands(wider, oracle, oracle.rewards_at(targets), Demands(mix=0.05))
-        found.append(solve(cut.oracle, cut.oracle.standardise(cut.levels)).kl)
-    assert found[0] > solve(MemoryOracle.of(table), np.array([np.nan, 0.3])).kl + 1e-3
-    assert found[1] == pytest.approx(found[0], abs=1e-9)
+        costs.append(solve(cut.oracle, cut.oracle.standardise(cut.levels)).kl)
+    assert costs[0] > solve(MemoryOracle.of(table), np.array([np.nan, 0.3])).kl + 1e-3
+    assert costs[1] == pytest.approx(costs[0], abs=1e-9)
 
 
 def test_a_worst_mean_of_all_replies_is_the_mean():
     table = make_table(prompts=5, candidates=8)
     levels = levels_of(table, humor=0.3)
     oracle = MemoryOracle.of(table)
-    whole = WorstMean("humor", 1.0, float(levels[table.index("humor")]))
-    _, solution = cut_of(table, np.full(4, np.nan), Demands(worst=(whole,)))
+    all_replies = WorstMean("humor", 1.0, float(levels[table.index("humor")]))
+    _, solution = cut_of(table, np.full(4, np.nan), Demands(worst=(all_replies,)))
     assert solution.kl == pytest.approx(solve(oracle, oracle.standardise(levels)).kl, abs=1e-8)
 
 
-def test_out_of_reach_keeps_its_tail_in_the_nearest_palette():
+def test_nearest_palette_keeps_the_tail():
     table = make_table(prompts=5, candidates=8, correlation=-0.9)
     cut, _ = cut_of(table, levels_of(table, helpfulness=3.0), Demands(tails=("harmlessness",)))
     locked = np.arange(len(cut.levels)) >= len(table.values)
@@ -290,7 +294,7 @@ def test_out_of_reach_keeps_its_tail_in_the_nearest_palette():
         (Demands(mix=0.1), Form.POOLED, "need the per-prompt form"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said(demands: Demands, form: Form, message: str):
+def test_invalid_demands_are_refused(demands: Demands, form: Form, message: str):
     table = make_table()
     with pytest.raises(InputError, match=message):
         with_demands(table, MemoryOracle.of(table, form), np.full(4, np.nan), demands)

@@ -1,4 +1,4 @@
-"""Margin, ranges and conflicts: by hand, beside the full linear program and brute force, and on odd tables."""
+"""Tests of margin, ranges and conflicts: by hand, against linear programs and brute force, and on odd tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.tables import make_table
 
 
 def three_replies() -> MemoryOracle:
-    """One prompt whose replies are (0, 0), (1, 0), (0, 1): the attainable levels are that triangle."""
+    """Return one prompt with replies (0, 0), (1, 0), (0, 1): the attainable levels are that triangle."""
     rewards = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     return MemoryOracle(rewards, np.array([0, 3]), ("helpfulness", "humor"), Form.PER_PROMPT)
 
@@ -33,7 +33,7 @@ def eight_values(form: Form = Form.PER_PROMPT, prompts: int = 64, candidates: in
 
 
 def test_triangle_by_hand():
-    # (c, c) lies on the edge between the two good replies at c = 1/2; the certificate weighs both alike, and the
+    # (c, c) lies on the edge between the two good replies at c = 1/2; the certificate weighs both equally, and the
     # margin is the distance to the edge in standard deviations, s = sqrt(2)/3 for both.
     oracle = three_replies()
     s = math.sqrt(2) / 3
@@ -45,11 +45,11 @@ def test_triangle_by_hand():
 
 
 def test_a_rare_prompt_reaches_far_when_pooled():
-    """A reply that counts a ten-thousandth lies a hundred standard deviations away, and a mix of it can be had."""
+    """A reply of weight 1e-4 lies a hundred standard deviations away, and mixes with it are attainable."""
     rewards = np.array([[0.0, 0.0], [100.0, -100.0]])
     plain = MemoryOracle(rewards, np.array([0, 1, 2]), ("helpfulness", "humor"), Form.POOLED)
     oracle = WeightedOracle(plain, np.array([1e4, 1.0]))
-    for share in (0.95, 0.99):  # of the rare reply: humor falls to -95 or to -99, where -97 is asked
+    for share in (0.95, 0.99):  # of the rare reply: humor falls to -95 or -99, and its target is -97
         levels = np.array([100.0 * share, -97.0])
         result = margin(oracle, oracle.standardise(levels))
         # Both values have the same scale s; a mix with a share q of the rare reply gives (q, -q) 100.
@@ -65,7 +65,7 @@ def test_ranges_of_the_triangle_by_hand():
 
 
 def test_a_conflict_by_hand():
-    # 0.8 of one leaves 0.2 of the other.
+    # A level of 0.8 of one value leaves 0.2 of the other.
     oracle = three_replies()
     result = smallest_conflict(AttainableLevels(oracle), oracle.standardise(np.array([0.8, 0.7])))
     assert result.members == (0, 1)
@@ -108,7 +108,7 @@ def test_the_certificate_gives_the_margin_and_its_levels_are_attainable(form: Fo
         w = result.certificate
         assert result.value == pytest.approx(float(w @ (oracle.best(w) - d)), abs=1e-12)
         assert float((result.levels - d).min()) == pytest.approx(result.value - result.gap, abs=1e-12)
-        # The levels are attainable: no direction says otherwise.
+        # The levels are attainable: no direction separates them from the replies.
         for direction in rng.normal(size=(50, 8)):
             assert direction @ result.levels <= direction @ oracle.best(direction) + 1e-9
 
@@ -127,28 +127,28 @@ def test_a_moved_target_costs_few_passes():
     d = np.random.default_rng(3).uniform(0, 0.7, 8)
     shared.margin(d)
     for j in range(8):
-        moved = d.copy()
-        moved[j] += 0.05
-        result = shared.margin(moved)
+        changed = d.copy()
+        changed[j] += 0.05
+        result = shared.margin(changed)
         assert result.passes <= 4
-        assert result.value == pytest.approx(margin(oracle, moved).value, abs=2e-9)
+        assert result.value == pytest.approx(margin(oracle, changed).value, abs=2e-9)
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_corners_found_before_do_not_change_an_answer(form: Form):
+def test_shared_corners_do_not_change_the_margin(form: Form):
     oracle = MemoryOracle.of(make_table(prompts=15, candidates=8), form)
     shared = AttainableLevels(oracle)
     rng = np.random.default_rng(3)
     for d in rng.uniform(0, 1.5, (40, 4)):
         d[rng.random(4) < 0.2] = np.nan
-        again = shared.margin(d)
-        assert again.value == pytest.approx(margin(oracle, d).value, abs=2e-9)
-        assert again.gap <= 1e-9 or math.isinf(again.value)
+        result = shared.margin(d)
+        assert result.value == pytest.approx(margin(oracle, d).value, abs=2e-9)
+        assert result.gap <= 1e-9 or math.isinf(result.value)
         shared.ranges(d)
 
 
 @pytest.mark.parametrize(("name", "setting"), [("MAX_GROUPS", 3), ("MAX_NUMBERS", 0), ("MAX_CORNERS_PER_GROUP", 1)])
-def test_how_corners_are_kept_does_not_change_an_answer(monkeypatch: pytest.MonkeyPatch, name: str, setting: int):
+def test_limits_of_stored_corners_do_not_change_the_results(monkeypatch: pytest.MonkeyPatch, name: str, setting: int):
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=8))
     targets = np.random.default_rng(1).uniform(0, 1.2, (8, 4))
     expected = [margin(oracle, d).value for d in targets]
@@ -159,43 +159,43 @@ def test_how_corners_are_kept_does_not_change_an_answer(monkeypatch: pytest.Monk
     np.testing.assert_allclose(shared.ranges(targets[0]), ranges, atol=1e-8)
 
 
-class Halved(MemoryOracle):
-    """An oracle whose every second prompt is a sample of it."""
+class HalfSampledOracle(MemoryOracle):
+    """An oracle whose subsample consists of every second prompt."""
 
     def subsample(self, share: float) -> MemoryOracle:
         table = make_table(prompts=80, candidates=16, seed=8)
-        part = table.rewards.reshape(80, 16, -1)[::2].reshape(-1, 4)
-        return MemoryOracle(part, np.arange(41) * 16, table.values, self.form)
+        rewards = table.rewards.reshape(80, 16, -1)[::2].reshape(-1, 4)
+        return MemoryOracle(rewards, np.arange(41) * 16, table.values, self.form)
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0, 1.5])
-def test_a_start_from_a_sample_does_not_change_an_answer(monkeypatch: pytest.MonkeyPatch, share: float):
+def test_start_from_a_subsample_does_not_change_the_margin(monkeypatch: pytest.MonkeyPatch, share: float):
     table = make_table(prompts=80, candidates=16, seed=8)
-    plain, halved = MemoryOracle.of(table), Halved.of(table)
+    plain, subsampled = MemoryOracle.of(table), HalfSampledOracle.of(table)
     d = share * np.array([1.0, 0.6, 1.2, 0.8])
     monkeypatch.setattr(importlib.import_module("map_core.feasibility.margin"), "LARGE", 64)
     monkeypatch.setattr(cutting_planes, "MAX_GROUPS", 8)
-    result = margin(halved, d)
+    result = margin(subsampled, d)
     assert result.gap <= 1e-9
     assert result.value == pytest.approx(margin(plain, d).value, abs=2e-9)
 
 
 @pytest.mark.parametrize("failures", [1, 2, 30])
-def test_a_linear_program_that_fails_is_run_again(monkeypatch: pytest.MonkeyPatch, failures: int):
+def test_failing_linear_program_is_retried(monkeypatch: pytest.MonkeyPatch, failures: int):
     oracle = MemoryOracle.of(make_table(prompts=15, candidates=8))
     d = np.array([0.5, 0.4, 0.2, 0.3])
     expected = margin(oracle, d).value
-    left, status = [failures], cutting_planes.highspy.Highs.getModelStatus
+    remaining, status = [failures], cutting_planes.highspy.Highs.getModelStatus
 
-    def failing(program: cutting_planes.highspy.Highs) -> cutting_planes.highspy.HighsModelStatus:
-        left[0] -= 1
-        return status(program) if left[0] < 0 else cutting_planes.highspy.HighsModelStatus.kUnknown
+    def fail_first(program: cutting_planes.highspy.Highs) -> cutting_planes.highspy.HighsModelStatus:
+        remaining[0] -= 1
+        return status(program) if remaining[0] < 0 else cutting_planes.highspy.HighsModelStatus.kUnknown
 
-    monkeypatch.setattr(cutting_planes._Program, "getModelStatus", failing, raising=False)
+    monkeypatch.setattr(cutting_planes._Program, "getModelStatus", fail_first, raising=False)
     result = margin(oracle, d)
     if failures < 3:
         assert result.value == pytest.approx(expected, abs=1e-9)
-    else:  # given up: what is known of the margin is a bound from above, and the gap says so
+    else:  # no more retries: the value is only an upper bound, which the infinite gap shows
         assert result.gap == math.inf
         assert result.value >= expected - 1e-9
 
@@ -204,8 +204,8 @@ def test_targets_far_below_lose_no_digits():
     oracle = MemoryOracle.of(make_table(prompts=15, candidates=8))
     d = np.array([0.5, 0.4, np.nan, np.nan])
     expected = margin(oracle, d)
-    for far in (-1e3, -1e9, -1e300):
-        result = margin(oracle, np.array([0.5, 0.4, far, np.nan]))
+    for level in (-1e3, -1e9, -1e300):
+        result = margin(oracle, np.array([0.5, 0.4, level, np.nan]))
         assert result.value == pytest.approx(expected.value, abs=1e-9)
         assert result.certificate[2] == 0
     assert margin(oracle, np.array([1e12, 0.4, -1e12, np.nan])).value == pytest.approx(-1e12)
@@ -222,7 +222,7 @@ def test_threads_may_share_corners():
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]):
-    # The commands print JSON on the same stream.
+    # The commands print JSON to the same stream.
     margin(three_replies(), np.array([0.5, 0.5]))
     assert capfd.readouterr().out == ""
 
@@ -263,7 +263,7 @@ def test_highest_level_is_the_edge(value: int):
 
 
 def test_highest_with_the_others_on_the_boundary():
-    # Helpfulness and humor lie on their edge; both can stay there and neither can be raised.
+    # Both targets lie on the boundary; they are attainable and neither can be raised.
     oracle = three_replies()
     d = oracle.standardise(np.array([0.6, 0.4]))
     result = AttainableLevels(oracle).ranges(d)
@@ -277,21 +277,21 @@ def test_highest_is_unknown_when_the_others_are_out_of_reach():
     assert np.isnan(attainable.ranges(d)[2:]).all()
 
 
-def smallest_by_force(oracle: MemoryOracle, d: np.ndarray) -> int:
+def smallest_conflict_size(oracle: MemoryOracle, d: np.ndarray) -> int:
     """Count the targets in the smallest subset that is out of reach."""
-    wanted = np.flatnonzero(~np.isnan(d))
-    for size in range(1, len(wanted) + 1):
-        for chosen in combinations(wanted, size):
-            part = np.full(len(d), np.nan)
-            part[list(chosen)] = d[list(chosen)]
-            if not margin(oracle, part).attainable:
+    targeted = np.flatnonzero(~np.isnan(d))
+    for size in range(1, len(targeted) + 1):
+        for subset in combinations(targeted, size):
+            subset_targets = np.full(len(d), np.nan)
+            subset_targets[list(subset)] = d[list(subset)]
+            if not margin(oracle, subset_targets).attainable:
                 return size
     raise AssertionError("every subset is attainable")
 
 
 @pytest.mark.parametrize("form", list(Form))
 @pytest.mark.parametrize("seed", range(8))
-def test_the_conflict_is_the_smallest_there_is(seed: int, form: Form):
+def test_conflict_is_the_smallest(seed: int, form: Form):
     rng = np.random.default_rng(seed)
     values = tuple("abcdef")
     oracle = MemoryOracle.of(make_table(10, 12, values, seed=seed), form)
@@ -301,20 +301,20 @@ def test_the_conflict_is_the_smallest_there_is(seed: int, form: Form):
         d += 0.1
     result = smallest_conflict(attainable, d)
     assert result.smallest
-    assert len(result.members) == smallest_by_force(oracle, d)
-    among = np.full(6, np.nan)
-    among[list(result.members)] = d[list(result.members)]
-    assert not margin(oracle, among).attainable
+    assert len(result.members) == smallest_conflict_size(oracle, d)
+    conflicting = np.full(6, np.nan)
+    conflicting[list(result.members)] = d[list(result.members)]
+    assert not margin(oracle, conflicting).attainable
     for j in range(6):
         if j in result.members:
-            lowered = among.copy()
-            lowered[j] = np.nan
-            assert margin(oracle, lowered).attainable  # irreducible
-            assert result.highest[j] == pytest.approx(attainable.highest(among, j), abs=1e-8)
+            reduced = conflicting.copy()
+            reduced[j] = np.nan
+            assert margin(oracle, reduced).attainable  # irreducible
+            assert result.highest[j] == pytest.approx(attainable.highest(conflicting, j), abs=1e-8)
             assert result.highest[j] < d[j]
-            lowered = d.copy()
-            lowered[j] = np.nan
-            assert result.resolves[j] == margin(oracle, lowered).attainable
+            reduced = d.copy()
+            reduced[j] = np.nan
+            assert result.resolves[j] == margin(oracle, reduced).attainable
         else:
             assert math.isnan(result.highest[j])
             assert not result.resolves[j]
@@ -324,25 +324,25 @@ def test_a_search_that_is_cut_short_still_finds_an_irreducible_conflict():
     oracle = eight_values(prompts=12, candidates=8)
     d = np.full(8, 0.8)
     result = smallest_conflict(AttainableLevels(oracle), d, max_checks=1)
-    among = np.full(8, np.nan)
-    among[list(result.members)] = d[list(result.members)]
-    assert not margin(oracle, among).attainable
+    conflicting = np.full(8, np.nan)
+    conflicting[list(result.members)] = d[list(result.members)]
+    assert not margin(oracle, conflicting).attainable
     for j in result.members:
-        without = among.copy()
+        without = conflicting.copy()
         without[j] = np.nan
         assert margin(oracle, without).attainable
 
 
-def test_what_can_be_had_has_no_conflict():
+def test_attainable_targets_have_no_conflict():
     assert smallest_conflict(AttainableLevels(three_replies()), np.array([-0.5, -0.5])) is None
 
 
-@pytest.mark.parametrize("bad", [np.array([np.inf, 0, 0, 0]), np.zeros(3)])
-def test_targets_that_are_no_targets(bad: np.ndarray):
+@pytest.mark.parametrize("targets", [np.array([np.inf, 0, 0, 0]), np.zeros(3)])
+def test_invalid_targets_are_refused(targets: np.ndarray):
     attainable = AttainableLevels(MemoryOracle.of(make_table()))
-    for ask in (attainable.margin, attainable.ranges, lambda d: smallest_conflict(attainable, d)):
+    for function in (attainable.margin, attainable.ranges, lambda d: smallest_conflict(attainable, d)):
         with pytest.raises(InputError, match="expected 4 finite numbers"):
-            ask(bad)
+            function(targets)
 
 
 @pytest.mark.parametrize("form", list(Form))

@@ -1,6 +1,6 @@
-"""Hundreds of odd tables: verdict and solver never contradict the whole linear program, and nothing is ever NaN.
+"""Property tests on odd tables: verdict and solver agree with the full linear program, and nothing is NaN.
 
-``ODD_TABLES=10`` in the environment tries ten times as many, for whoever has changed the solver.
+With ``ODD_TABLES=10`` in the environment ten times as many tables are tried, for changes of the solver.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ from map_core.solver.newton import Status, solve
 from tests.odd_tables import Odd, odd_tables
 from tests.tables import make_table
 
-#: How near the boundary, in standard deviations, a verdict may go either way: what the linear program leaves open.
-EDGE = 3e-7
+#: Distance to the boundary, in standard deviations, below which either verdict is right: the linear program's error.
+BOUNDARY_TOLERANCE = 3e-7
 
 
-#: How many times as many odd tables as usual are tried.
-TIMES = float(os.environ.get("ODD_TABLES", "1"))
+#: Factor of the number of odd tables.
+EXAMPLES_FACTOR = float(os.environ.get("ODD_TABLES", "1"))
 
 
 def check(examples: int):
-    return settings(max_examples=max(round(examples * TIMES), 1), deadline=None, derandomize=True, database=None)
+    return settings(
+        max_examples=max(round(examples * EXAMPLES_FACTOR), 1), deadline=None, derandomize=True, database=None
+    )
 
 
-def finite(*arrays: object) -> bool:
+def all_finite(*arrays: object) -> bool:
     return all(np.isfinite(np.asarray(array, dtype=float)).all() for array in arrays)
 
 
@@ -42,47 +44,47 @@ def finite(*arrays: object) -> bool:
 @given(odd_tables())
 def test_margin_and_solvers_agree_with_the_linear_program(odd: Odd):
     oracle, rows = odd.oracle, odd.targets(3)
-    together = solve_many(oracle, rows)
-    assert finite(together.weights, together.levels, together.kl, together.residual, together.ess, together.covariance)
+    batch = solve_many(oracle, rows)
+    assert all_finite(batch.weights, batch.levels, batch.kl, batch.residual, batch.ess, batch.covariance)
     attainable = AttainableLevels(oracle)
     for row, targets in enumerate(rows):
         expected, edge, result = odd.most(targets), attainable.margin(targets), solve(oracle, targets)
-        assert edge.value == pytest.approx(expected, abs=EDGE * (1 + abs(expected)))
+        assert edge.value == pytest.approx(expected, abs=BOUNDARY_TOLERANCE * (1 + abs(expected)))
         assert edge.gap <= 1e-8 * (1 + abs(edge.value))
-        assert finite(result.weights, result.levels, result.kl, result.residual, edge.certificate)
+        assert all_finite(result.weights, result.levels, result.kl, result.residual, edge.certificate)
         assert result.kl <= oracle.log_candidates + 1e-9
         assert (result.weights >= 0).all()
-        wanted = ~np.isnan(targets) & ~oracle.constant
+        targeted = ~np.isnan(targets) & ~oracle.constant
         movable = ~np.any(oracle.constant & (targets > 0))
-        for status, levels in ((result.status, result.levels), (together.status[row], together.levels[row])):
-            if expected > EDGE:
+        for status, levels in ((result.status, result.levels), (batch.status[row], batch.levels[row])):
+            if expected > BOUNDARY_TOLERANCE:
                 assert status == Status.CONVERGED
-            if expected < -EDGE and movable:
+            if expected < -BOUNDARY_TOLERANCE and movable:
                 assert status != Status.CONVERGED
             if status == Status.CONVERGED:
-                assert np.all(levels[wanted] >= targets[wanted] - 1e-7)
-        if expected > EDGE:
-            # The same levels and cost, one by one or side by side; the weights too where they are unique.
-            np.testing.assert_allclose(together.levels[row], result.levels, atol=2e-6)
-            assert together.kl[row] == pytest.approx(result.kl, abs=1e-7)
+                assert np.all(levels[targeted] >= targets[targeted] - 1e-7)
+        if expected > BOUNDARY_TOLERANCE:
+            # Single and batched solves agree on levels and cost; weights agree only where they are unique.
+            np.testing.assert_allclose(batch.levels[row], result.levels, atol=2e-6)
+            assert batch.kl[row] == pytest.approx(result.kl, abs=1e-7)
 
 
 @check(150)
 @given(odd_tables(most_values=6))
 def test_verdicts_and_nearest_palettes(odd: Odd):
     targets = odd.targets(1)[0]
-    expected, judged = odd.most(targets), assess(odd.oracle, targets)
-    if abs(expected) > EDGE:
-        assert (judged.verdict is Verdict.OUT_OF_REACH) == (expected < 0)
-    if judged.solution is not None:
-        assert finite(judged.solution.weights, judged.solution.kl)
-    if judged.nearest is not None:
-        closest = judged.nearest
-        assert finite(closest.distance, closest.solution.weights)
+    expected, assessment = odd.most(targets), assess(odd.oracle, targets)
+    if abs(expected) > BOUNDARY_TOLERANCE:
+        assert (assessment.verdict is Verdict.OUT_OF_REACH) == (expected < 0)
+    if assessment.solution is not None:
+        assert all_finite(assessment.solution.weights, assessment.solution.kl)
+    if assessment.nearest is not None:
+        nearest = assessment.nearest
+        assert all_finite(nearest.distance, nearest.solution.weights)
         free = np.isnan(targets)
-        assert np.array_equal(np.isnan(closest.targets), free)
-        assert np.all(closest.targets[~free] <= targets[~free] + 1e-9)
-        assert odd.most(closest.targets) > -EDGE
+        assert np.array_equal(np.isnan(nearest.targets), free)
+        assert np.all(nearest.targets[~free] <= targets[~free] + 1e-9)
+        assert odd.most(nearest.targets) > -BOUNDARY_TOLERANCE
 
 
 @check(160)
@@ -90,19 +92,19 @@ def test_verdicts_and_nearest_palettes(odd: Odd):
 def test_a_budget_ends_a_solve_only_where_targets_cost_more(odd: Odd, budget: float):
     """A budget ends a solve early only where the targets cost more; one beyond log K never does."""
     rows = odd.targets(3)
-    free, bound = solve_many(odd.oracle, rows), solve_many(odd.oracle, rows, budget=budget)
+    unlimited, limited = solve_many(odd.oracle, rows), solve_many(odd.oracle, rows, budget=budget)
     for row, targets in enumerate(rows):
         single = solve(odd.oracle, targets, budget=budget)
-        solved = free.converged[row] and free.residual[row] < 1e-9 and odd.most(targets) > EDGE
-        for status in (single.status, bound.status[row]):
+        solved = unlimited.converged[row] and unlimited.residual[row] < 1e-9 and odd.most(targets) > BOUNDARY_TOLERANCE
+        for status in (single.status, limited.status[row]):
             if solved:
-                if free.kl[row] > budget + 1e-7:
+                if unlimited.kl[row] > budget + 1e-7:
                     assert status == Status.OVER_BUDGET
-                elif free.kl[row] < budget - 1e-7:
+                elif unlimited.kl[row] < budget - 1e-7:
                     assert status == Status.CONVERGED
             if status == Status.OVER_BUDGET:
-                assert not (free.converged[row] and free.kl[row] < budget - 1e-7)
-    assert finite(bound.weights, bound.levels, bound.kl)
+                assert not (unlimited.converged[row] and unlimited.kl[row] < budget - 1e-7)
+    assert all_finite(limited.weights, limited.levels, limited.kl)
 
 
 @pytest.mark.slow
@@ -113,16 +115,16 @@ def test_moments_of_huge_weights_stay_finite_and_within_the_replies(odd: Odd, si
     oracle, z = odd.oracle, odd.z
     weights = odd.rng.normal(size=(3, z.shape[1])) * size
     batch = oracle.batch_moments(weights, covariance=True)
-    assert finite(batch.log_normaliser, batch.levels, batch.covariance, batch.ess, batch.concentration)
+    assert all_finite(batch.log_normaliser, batch.levels, batch.covariance, batch.ess, batch.concentration)
     assert np.all(batch.levels <= z.max(axis=0) + 1e-9 * (1 + np.abs(z).max()))
     assert np.all(batch.levels >= z.min(axis=0) - 1e-9 * (1 + np.abs(z).max()))
     for targets in odd.targets(2):
         start = np.minimum(np.abs(weights), 1e8)
         single, many = solve(oracle, targets, start=start[0]), solve_many(oracle, targets, start=start)
         for result in (single, many):
-            assert finite(result.weights, result.levels, result.kl, result.residual)
-        if odd.most(targets) > EDGE:
-            # Wherever they start from, they end at the same levels, or say that they did not get there.
+            assert all_finite(result.weights, result.levels, result.kl, result.residual)
+        if odd.most(targets) > BOUNDARY_TOLERANCE:
+            # Any start leads to the same levels, or to a status that is not CONVERGED.
             expected = solve(oracle, targets).levels
             for status, levels in ((single.status, single.levels), *zip(many.status, many.levels, strict=True)):
                 assert status != Status.UNBOUNDED
@@ -130,14 +132,14 @@ def test_moments_of_huge_weights_stay_finite_and_within_the_replies(odd: Odd, si
                     np.testing.assert_allclose(levels, expected, atol=2e-6)
 
 
-def test_single_replies_per_prompt_are_refused_in_words():
+def test_per_prompt_form_is_refused_for_single_replies():
     with pytest.raises(InputError, match="Use the pooled form"):
         MemoryOracle.of(make_table(prompts=5, candidates=1), Form.PER_PROMPT)
 
 
 @pytest.mark.parametrize("targets", [[np.inf, 0, 0, 0], [0.0, 1.0], 3.0])
-def test_odd_targets_are_refused_in_words(targets: object):
+def test_invalid_targets_are_refused(targets: object):
     oracle = MemoryOracle.of(make_table())
-    for ask in (assess, margin):
+    for function in (assess, margin):
         with pytest.raises(InputError, match="expected 4 finite numbers"):
-            ask(oracle, np.asarray(targets, dtype=float))
+            function(oracle, np.asarray(targets, dtype=float))

@@ -1,4 +1,4 @@
-"""Several scorers of one value: a case by hand, another solver, laws, the palette as it is kept, and bad input."""
+"""Tests of several scorers of one value: by hand, against a conic solver, round trips and invalid input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.palettes.test_target_columns import table_of
 from tests.tables import make_table
 
 cvxpy = LazyModule("cvxpy")
-BOTH = Demands(scorers=(("humor", ("positivity",)),))
+TWO_SCORERS = Demands(scorers=(("humor", ("positivity",)),))
 
 
 def test_two_independent_scorers_by_hand():
@@ -40,59 +40,59 @@ def test_two_independent_scorers_by_hand():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_primal_given_to_a_conic_solver(seed: int):
+def test_solution_matches_a_conic_solver(seed: int):
     table = make_table(5, 6, seed=seed)
     levels = levels_of(table, humor=0.4, helpfulness=0.2)
     rewards, oracle = table.rewards[:, 3].reshape(5, 6), MemoryOracle.of(table)
 
-    def of_other(p: cvxpy.Variable) -> list[cvxpy.Constraint]:
+    def second_scorer_constraint(p: cvxpy.Variable) -> list[cvxpy.Constraint]:
         return [cvxpy.sum(cvxpy.multiply(p, rewards)) / 5 >= oracle.base[3] + 0.4 * oracle.scale[3]]
 
-    _, solution = cut_of(table, levels, BOTH)
-    assert solution.kl == pytest.approx(primal(table, levels, of_other), abs=1e-5)
+    _, solution = cut_of(table, levels, TWO_SCORERS)
+    assert solution.kl == pytest.approx(primal(table, levels, second_scorer_constraint), abs=1e-5)
 
 
 def test_shares_cohorts_and_mixes_hold_for_every_scorer():
     table = vp.load_table()
-    asked = {"kindness": "p60", "kindness>=p20": 0.9, "kindness@Workplace writing": "+0sd"}
-    solved = vp.solve(table, asked, beside={"every_scorer": {"kindness": ["positivity"]}, "any_mix": 0.01})
-    for target in asked:
-        other = f"by positivity: {target}"
-        assert solved.levels[other] >= solved.targets[other] - 1e-6
-    assert solved.targets["by positivity: kindness>=p20"] == pytest.approx(0.9)
-    free = vp.solve(table, asked, beside={"any_mix": 0.01})
-    assert solved.kl > free.kl
-    assert any(name.startswith("by positivity: kindness (mix") for name in solved.levels)
+    targets = {"kindness": "p60", "kindness>=p20": 0.9, "kindness@Workplace writing": "+0sd"}
+    solution = vp.solve(table, targets, beside={"every_scorer": {"kindness": ["positivity"]}, "any_mix": 0.01})
+    for target in targets:
+        by_positivity = f"by positivity: {target}"
+        assert solution.levels[by_positivity] >= solution.targets[by_positivity] - 1e-6
+    assert solution.targets["by positivity: kindness>=p20"] == pytest.approx(0.9)
+    one_scorer = vp.solve(table, targets, beside={"any_mix": 0.01})
+    assert solution.kl > one_scorer.kl
+    assert any(name.startswith("by positivity: kindness (mix") for name in solution.levels)
 
 
 @pytest.mark.parametrize("target", ["humor", "min(humor,+0.3sd)"])
-def test_a_scorer_that_agrees_changes_nothing_and_one_that_does_not_is_a_floor(target: str):
+def test_equivalent_scorer_changes_nothing_and_another_one_adds_a_floor(target: str):
     table = make_table()
-    twin = Table(table, MemoryOracle.of(table))
-    asked = {target: "+0.1sd"}
-    same = vp.solve(twin, asked).kl
-    wider = table.rewards.copy()
-    wider[:, 3] = 7.0 + 0.1 * wider[:, 2]  # the same scorer on another scale
+    opened = Table(table, MemoryOracle.of(table))
+    targets = {target: "+0.1sd"}
+    cost = vp.solve(opened, targets).kl
+    rewards = table.rewards.copy()
+    rewards[:, 3] = 7.0 + 0.1 * rewards[:, 2]  # the same scorer on a different scale
     copied = make_table()
-    copied = type(copied)(**{**vars(copied), "rewards": wider})
-    kept = vp.solve(
+    copied = type(copied)(**{**vars(copied), "rewards": rewards})
+    with_equivalent = vp.solve(
         Table(copied, MemoryOracle.of(copied)),
-        asked,
+        targets,
         beside={"every_scorer": {"humor": ["positivity"]}},
     )
-    assert kept.kl == pytest.approx(same, abs=1e-8)
-    assert vp.solve(twin, asked, beside={"every_scorer": {"humor": ["positivity"]}}).kl > same
+    assert with_equivalent.kl == pytest.approx(cost, abs=1e-8)
+    assert vp.solve(opened, targets, beside={"every_scorer": {"humor": ["positivity"]}}).kl > cost
 
 
 def test_the_generator_has_the_sum_of_both_weights():
     table = make_table()
-    cut, solution = cut_of(table, levels_of(table, humor=0.4, positivity=0.1), BOTH)
+    cut, solution = cut_of(table, levels_of(table, humor=0.4, positivity=0.1), TWO_SCORERS)
     weights = dict(zip(cut.table.values, solution.weights / cut.oracle.scale, strict=True))
     summed = reply_weights(cut.table.derived, weights, ())
     assert summed["positivity"] == pytest.approx(weights["positivity"] + weights["by positivity: humor"])
 
 
-def test_the_nearest_palette_leaves_every_scorer_room():
+def test_nearest_palette_is_attainable_for_every_scorer():
     table = make_table()
     oracle = MemoryOracle.of(table)
     palette = Palette(targets={name: Target(50.0, free=True) for name in table.values})
@@ -104,19 +104,21 @@ def test_the_nearest_palette_leaves_every_scorer_room():
     assert assessment.nearest is not None
     lowered = aimed.with_scorers(assessment.nearest.targets)
     level = float(oracle.base[2] + lowered[2] * oracle.scale[2])
-    taken = palette.with_target("humor", Target(90.0, level))
-    again = aim(table, oracle, taken)
-    assert assess(again.oracle, again.standardised(taken)).verdict is not Verdict.OUT_OF_REACH
+    lowered_palette = palette.with_target("humor", Target(90.0, level))
+    aimed_lowered = aim(table, oracle, lowered_palette)
+    assert assess(aimed_lowered.oracle, aimed_lowered.standardised(lowered_palette)).verdict is not Verdict.OUT_OF_REACH
     assert aimed.count(palette) == 2
     suggestions = repairs(AttainableLevels(aimed.oracle), assessment, aimed.locked(palette))
-    ways = aimed.of_targets(suggestions).ways
-    assert [way.values for way in ways] == [(2,)]
+    merged = aimed.of_targets(suggestions).ways
+    assert [repair.values for repair in merged] == [(2,)]
     assert len(suggestions.ways) > 1
-    assert ways[0].targets[2] == pytest.approx(max(aimed.with_scorers(way.targets)[2] for way in suggestions.ways))
+    assert merged[0].targets[2] == pytest.approx(
+        max(aimed.with_scorers(repair.targets)[2] for repair in suggestions.ways)
+    )
     assert with_column_names(aimed, list(table.values))[-1] == "helpfulness (scorer of humor)"
 
 
-def test_it_is_kept_in_files_and_addresses_and_said():
+def test_scorers_round_trip_and_have_a_sentence():
     beside = Beside(every_scorer=("kindness=kind_b,kind_c",))
     assert beside.as_dict() == {"every_scorer": {"kindness": ["kind_b", "kind_c"]}}
     assert Beside.from_dict(beside.as_dict()) == beside
@@ -125,7 +127,7 @@ def test_it_is_kept_in_files_and_addresses_and_said():
 
 
 @pytest.mark.parametrize(
-    ("written", "message"),
+    ("beside", "message"),
     [
         ({"every_scorer": ["kindness"]}, "expected the values of the table that score each value too"),
         ({"every_scorer": {"humor": []}}, "expected NAME=SCORER"),
@@ -133,20 +135,20 @@ def test_it_is_kept_in_files_and_addresses_and_said():
         ({"every_scorer": {"humor": ["wit"]}}, "Unknown value 'wit'"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said(written: dict[str, object], message: str):
+def test_invalid_scorers_are_refused(beside: dict[str, object], message: str):
     table = make_table()
     with pytest.raises(InputError, match=message):
-        vp.solve(Table(table, MemoryOracle.of(table)), {"humor": "+0.1sd"}, beside=written)
+        vp.solve(Table(table, MemoryOracle.of(table)), {"humor": "+0.1sd"}, beside=beside)
 
 
-def test_a_free_value_asks_nothing_of_its_scorers():
+def test_value_without_target_adds_no_scorer_columns():
     table = make_table()
-    cut = with_demands(table, MemoryOracle.of(table), levels_of(table, helpfulness=0.1), BOTH)
+    cut = with_demands(table, MemoryOracle.of(table), levels_of(table, helpfulness=0.1), TWO_SCORERS)
     assert cut.columns == ()
     assert solve(cut.oracle, cut.oracle.standardise(cut.levels)).kl > 0
 
 
-def test_a_locked_target_holds_its_scorers_and_a_mix_of_a_scorer_follows_the_target():
+def test_lock_applies_to_further_scorers_and_a_mix_lowers_its_target():
     table = make_table()
     oracle = MemoryOracle.of(table)
     targets = {name: Target(50.0, free=name != "humor", locked=name == "humor") for name in table.values}
@@ -157,21 +159,21 @@ def test_a_locked_target_holds_its_scorers_and_a_mix_of_a_scorer_follows_the_tar
     assert locked["humor"]
     assert locked["by positivity: humor"]
     assert not locked["positivity"]
-    # A cut of a mix bears the name of no target; it is lowered as the target that it follows.
+    # The column of a mix has the name of no target; lowering it lowers the target that it belongs to.
     lowered = np.full(len(aimed.table.values), np.nan)
     mixes = [k for k, column in enumerate(aimed.table.derived, aimed.plain) if column.mix and column.scorer_of]
     assert mixes
     lowered[mixes[0]] = -0.5
     level = aimed.oracle.rewards_at(lowered)[mixes[0]]
-    above = (level - oracle.base[3]) / oracle.scale[3]
-    assert aimed.with_scorers(lowered)[2] == pytest.approx(above)
+    lowered_target = (level - oracle.base[3]) / oracle.scale[3]
+    assert aimed.with_scorers(lowered)[2] == pytest.approx(lowered_target)
 
 
-def test_in_python_the_nearest_targets_can_be_asked_for_again():
+def test_nearest_targets_are_valid_targets_in_python():
     table = make_table()
-    asked = Table(table, MemoryOracle.of(table))
+    opened = Table(table, MemoryOracle.of(table))
     beside = {"every_scorer": {"humor": ["positivity", "helpfulness"]}, "no_worse_tail": ["humor"], "any_mix": 0.02}
-    assessed = vp.assess(asked, {"humor": "+1.8sd", "humor>=p20": 0.9}, beside=beside)
-    assert assessed.verdict is Verdict.OUT_OF_REACH
-    assert set(assessed.nearest) == {"humor", "humor>=p20"}
-    assert vp.assess(asked, assessed.nearest, beside=beside).verdict is not Verdict.OUT_OF_REACH
+    assessment = vp.assess(opened, {"humor": "+1.8sd", "humor>=p20": 0.9}, beside=beside)
+    assert assessment.verdict is Verdict.OUT_OF_REACH
+    assert set(assessment.nearest) == {"humor", "humor>=p20"}
+    assert vp.assess(opened, assessment.nearest, beside=beside).verdict is not Verdict.OUT_OF_REACH
