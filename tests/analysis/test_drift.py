@@ -157,17 +157,17 @@ def test_command_compares_two_tables(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert comparison["short"]["humor"] == pytest.approx(1.0)
     assert comparison["old_weights"]["before"]["humor"] == pytest.approx(comparison["targets"]["humor"])
     assert comparison["same_prompts"] is True
-    for other, options in (("b", arguments), ("c", arguments[:4]), ("c", arguments)):
+    for table_name, options in (("b", arguments), ("c", arguments[:4]), ("c", arguments)):
         for as_json in ([], ["--json"]):
-            assert main([*options, "--compare", str(tmp_path / f"{other}.parquet"), *as_json]) == 0
+            assert main([*options, "--compare", str(tmp_path / f"{table_name}.parquet"), *as_json]) == 0
             printed = capsys.readouterr().out
             if as_json:
                 parse_strict_json(printed)
                 continue
             assert "nan" not in printed
-            if other == "b" and options == arguments[:4]:
+            if table_name == "b" and options == arguments[:4]:
                 assert "The old weights now miss humor." in printed
-            if other == "c":
+            if table_name == "c":
                 assert "Only the first table has helpfulness, harmlessness, positivity" in printed
                 assert "Only the second table has wit" in printed
     assert main([*arguments, "--compare", str(tmp_path / "none.parquet")]) == 1

@@ -134,17 +134,17 @@ def test_no_random_distribution_dominates_the_frontier(small: tuple[MemoryOracle
                 break
 
 
-def test_floors_are_kept_and_cost_something(oracle: MemoryOracle):
+def test_floors_are_kept_and_lower_the_contour(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.3, np.nan])
-    free = frontier(oracle, (0, 1), [0.5], directions=9, limit=False).contours[0]
+    without_floors = frontier(oracle, (0, 1), [0.5], directions=9, limit=False).contours[0]
     floored = frontier(oracle, (0, 1), [0.5], floors=floors, directions=9).contours[0]
     np.testing.assert_allclose(floored.kl, 0.5, rtol=1e-9)
     assert np.all(floored.levels[:, 2] >= 0.3 - 1e-9)
     directions = np.column_stack([np.sin(np.linspace(0, np.pi / 2, 9)), np.cos(np.linspace(0, np.pi / 2, 9))])
-    reach_free = np.sum(directions * free.levels[:, :2], axis=1)
+    reach_without_floors = np.sum(directions * without_floors.levels[:, :2], axis=1)
     reach_floored = np.sum(directions * floored.levels[:, :2], axis=1)
-    assert np.all(reach_floored <= reach_free + 1e-6)
-    assert np.any(reach_floored < reach_free - 1e-3)
+    assert np.all(reach_floored <= reach_without_floors + 1e-6)
+    assert np.any(reach_floored < reach_without_floors - 1e-3)
 
 
 def test_the_limit_with_floors_is_a_linear_program(small: tuple[MemoryOracle, np.ndarray]):
@@ -171,13 +171,13 @@ def test_floors_out_of_reach_give_empty_contours(oracle: MemoryOracle):
     assert [len(contour.levels) for contour in result.contours] == [0, 0]
 
 
-def test_a_budget_beyond_every_reply_is_the_limit():
+def test_budget_above_the_largest_kl_gives_the_limit():
     oracle = MemoryOracle.of(make_table(prompts=10, candidates=4))
-    beyond, limit = frontier(oracle, (0, 1), [50.0], directions=7).contours
-    np.testing.assert_allclose(beyond.levels, limit.levels, atol=1e-6)
+    large_budget, limit = frontier(oracle, (0, 1), [50.0], directions=7).contours
+    np.testing.assert_allclose(large_budget.levels, limit.levels, atol=1e-6)
     np.testing.assert_allclose(limit.kl, oracle.log_candidates, atol=1e-6)
-    assert beyond.saturated.all()
-    assert np.all(np.isfinite(beyond.weights))
+    assert large_budget.saturated.all()
+    assert np.all(np.isfinite(large_budget.weights))
 
 
 def test_edges_of_a_surface_are_frontiers_of_pairs(oracle: MemoryOracle):

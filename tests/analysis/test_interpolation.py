@@ -50,9 +50,9 @@ def test_missing_targets_are_interpolated_from_the_realised_level():
     a, b = pair.first.solution.levels, pair.second.solution.levels
     expected = [0.5 * 0.5 + 0.5 * b[0], 0.5 * a[1] + 0.5 * 0.3, NAN, NAN]
     np.testing.assert_allclose(pair.targets(0.5), expected)
-    near = assess(ORACLE, pair.targets(1e-6))
-    assert near.solution.kl == pytest.approx(pair.first.solution.kl, abs=1e-4)
-    np.testing.assert_allclose(near.solution.levels[:2], a[:2], atol=1e-3)
+    near_first = assess(ORACLE, pair.targets(1e-6))
+    assert near_first.solution.kl == pytest.approx(pair.first.solution.kl, abs=1e-4)
+    np.testing.assert_allclose(near_first.solution.levels[:2], a[:2], atol=1e-3)
 
 
 def test_key_of_a_pair_depends_on_the_locks():

@@ -104,7 +104,7 @@ def test_step_down_raises_the_other_targets_equally(oracle, solution):
     assert rise[0] > 0
 
 
-def test_a_fixed_target_stays(oracle, solution):
+def test_fixed_target_does_not_change(oracle, solution):
     fixed = np.array([False, True, False, False])
     for size in (0.1, -0.1):
         result = required_step(oracle, TARGETS, 3, size, Keep.COST, now=solution, fixed=fixed)
@@ -136,8 +136,8 @@ def test_a_step_out_of_reach_is_none(oracle):
 def test_steps_that_rest_on_few_replies_are_not_trusted():
     small = MemoryOracle.of(make_table(prompts=12, candidates=16))
     top = AttainableLevels(small).highest(np.full(4, np.nan), 0)
-    near = np.array([top - 0.1, np.nan, np.nan, np.nan])
-    assert not required_step(small, near, 0, 0.05, Keep.OTHERS).trusted
+    near_top = np.array([top - 0.1, np.nan, np.nan, np.nan])
+    assert not required_step(small, near_top, 0, 0.05, Keep.OTHERS).trusted
     assert required_step(small, np.array([0.1, np.nan, np.nan, np.nan]), 0, 0.05, Keep.OTHERS).trusted
 
 

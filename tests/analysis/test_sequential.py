@@ -178,9 +178,9 @@ def test_rows_of_targets_in_a_batch_equal_separate_paths():
 def test_orders_beyond_the_limit_are_sampled_by_seed():
     oracle = ORACLES[Form.POOLED]
     targets = np.full(4, 0.1)
-    drawn = [[p.order for p in compare_orders(oracle, targets, limit=5, seed=s).paths] for s in (0, 0, 1)]
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert len(set(drawn[0])) == 5
+    orders = [[p.order for p in compare_orders(oracle, targets, limit=5, seed=s).paths] for s in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert len(set(orders[0])) == 5
 
 
 def test_a_value_out_of_reach_by_itself_stops_the_path():

@@ -34,7 +34,7 @@ SCORERS = {"as": Tally("as")}
 
 
 class StoppingEngine(ToyEngine):
-    """Fail in the middle of the prompt that follows a number of complete ones."""
+    """Fail in the middle of a prompt, after ``prompts`` complete ones."""
 
     def __init__(self, prompts: int) -> None:
         self.remaining = prompts

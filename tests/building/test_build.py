@@ -167,13 +167,13 @@ def test_interrupted_and_resumed_build_gives_the_same_table(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
 ) -> None:
     build_table(engine, tmp_path / "undisturbed.parquet")
-    state = 0
+    reached = 0
 
     def interrupt(progress: Progress) -> None:
-        nonlocal state
-        state += progress.stage == "sampling" and progress.done == stop_after
-        if state == 1:
-            state += 1
+        nonlocal reached
+        reached += progress.stage == "sampling" and progress.done == stop_after
+        if reached == 1:
+            reached += 1
             raise KeyboardInterrupt
 
     out = tmp_path / "resumed.parquet"

@@ -31,7 +31,7 @@ writes = 0
 rename = Path.replace
 
 def killed_at(path, target):
-    # Every file of a build comes to its place by a rename: the moments between them are all there are.
+    # A build renames each of its files into place, so a kill before every rename covers all states on disk.
     global writes
     if target.suffix == ".json" and "plan" not in target.name:
         return rename(path, target)

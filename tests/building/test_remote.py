@@ -173,8 +173,10 @@ def test_greedy_server_ends_the_build_before_a_table_is_written(tmp_path: Path) 
         with pytest.raises(EngineError, match=r"first 3 prompts got the same reply 4 times.*do_sample"):
             build(PROMPTS, tmp_path / "t.parquet", engine, scorers, candidates=4, settings=SETTINGS, seed=5)
         # Equal replies are accepted with top_k 1 (greedy sampling was requested), and for too few prompts to be sure.
-        few = build(PROMPTS[:2], tmp_path / "few.parquet", engine, scorers, candidates=4, settings=SETTINGS, seed=5)
+        few_prompts = build(
+            PROMPTS[:2], tmp_path / "few.parquet", engine, scorers, candidates=4, settings=SETTINGS, seed=5
+        )
         greedy = replace(SETTINGS, top_k=1)
         explicit = build(PROMPTS, tmp_path / "asked.parquet", engine, scorers, candidates=4, settings=greedy, seed=5)
     assert not (tmp_path / "t.parquet").exists()
-    assert set(few.load().replies) == set(explicit.load().replies) == {"The same again."}
+    assert set(few_prompts.load().replies) == set(explicit.load().replies) == {"The same again."}

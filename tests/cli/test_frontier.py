@@ -62,7 +62,7 @@ def test_all_pairs_with_the_default_budgets(table: str, capsys: pytest.CaptureFi
     assert [contour["budget"] for contour in result["frontiers"][0]["contours"]] == [0.25, 0.5, 1.0, 2.0]
 
 
-def test_floors_and_budgets_that_they_exceed(table: str, capsys: pytest.CaptureFixture[str]):
+def test_floors_that_cost_more_than_a_budget_leave_it_empty(table: str, capsys: pytest.CaptureFixture[str]):
     options = ["--pair", "helpfulness,humor", "--floor", "positivity=+0.5sd", "--budget", "0.01", "--budget", "1"]
     (curves,) = run_json(capsys, "frontier", table, *options, "--directions", "4")["frontiers"]
     assert list(curves["floors"]) == ["positivity"]

@@ -125,22 +125,23 @@ EVERY_SCORER = ["--target", "humor=+1.6sd", "--every-scorer", "humor=positivity,
 
 def test_a_value_and_its_further_scorers_are_lowered_together(table: Path, capsys: pytest.CaptureFixture[str]):
     result = run_json(capsys, table, *EVERY_SCORER, "--importance", "humor=4")
-    near, base = result["nearest"], result["base"]
+    nearest_palette, base = result["nearest"], result["base"]
     oracle = MemoryOracle.of(make_table(prompts=20, candidates=32))
     scale = dict(zip(oracle.values, oracle.scale, strict=True))
-    gain = (near["targets"]["humor"] - base["humor"]) / scale["humor"]
+    gain = (nearest_palette["targets"]["humor"] - base["humor"]) / scale["humor"]
     assert gain < 1.6 - 1e-3
     for scorer in ("positivity", "helpfulness"):
-        level = near["targets"][f"by {scorer}: humor"]
+        level = nearest_palette["targets"][f"by {scorer}: humor"]
         assert (level - base[scorer]) / scale[scorer] == pytest.approx(gain, abs=1e-9)
-        assert near["levels"][scorer] >= level - 1e-6
-    assert near["distance"] == pytest.approx(2 * (1.6 - gain), abs=1e-6)  # the target alone, with importance 4
+        assert nearest_palette["levels"][scorer] >= level - 1e-6
+    # Only the target itself counts, with importance 4.
+    assert nearest_palette["distance"] == pytest.approx(2 * (1.6 - gain), abs=1e-6)
     # The nearest palette can be solved, and the command solve reports the same one.
-    solve_options = ["--target", f"humor={near['targets']['humor']!r}", *EVERY_SCORER[2:]]
+    solve_options = ["--target", f"humor={nearest_palette['targets']['humor']!r}", *EVERY_SCORER[2:]]
     assert main(["solve", str(table), *solve_options, "--json"]) == 0
     solve_result = json.loads(capsys.readouterr().out)
     assert solve_result["verdict"] != "out_of_reach"
-    assert solve_result["kl"] == pytest.approx(near["kl"], abs=1e-6)
+    assert solve_result["kl"] == pytest.approx(nearest_palette["kl"], abs=1e-6)
     assert main(["solve", str(table), *EVERY_SCORER, "--json"]) == 0
     nearest_in_solve = json.loads(capsys.readouterr().out)["nearest"]
     assert nearest_in_solve["targets"]["humor"] == pytest.approx(
@@ -152,9 +153,9 @@ def test_a_locked_target_is_not_lowered_for_its_further_scorers(table: Path, cap
     locked = [*EVERY_SCORER, "--target", "harmlessness=+1sd", "--lock", "humor"]
     assert run_json(capsys, table, *locked)["status"] == "locked_out_of_reach"
     lower_target = [option.replace("+1.6sd", "+0.3sd") for option in locked]
-    near = run_json(capsys, table, *lower_target)["nearest"]
-    assert near["given_up"]["humor"] == pytest.approx(0, abs=1e-8)
-    assert near["given_up"]["by positivity: humor"] == pytest.approx(0, abs=1e-8)
+    nearest_palette = run_json(capsys, table, *lower_target)["nearest"]
+    assert nearest_palette["given_up"]["humor"] == pytest.approx(0, abs=1e-8)
+    assert nearest_palette["given_up"]["by positivity: humor"] == pytest.approx(0, abs=1e-8)
 
 
 def test_palettes_of_a_file_that_follow_one_target_each(

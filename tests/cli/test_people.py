@@ -68,14 +68,14 @@ def test_first_replies_to_label_need_no_labels(table: Path, capsys: pytest.Captu
         else:
             path.write_text(content)
         assert main(["people", str(table), "--next", "humor", "--prompts", "2"]) == 0
-        asked = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert asked
-        assert all(row["reply"] and row["labels"] == {"humor": None} for row in asked)
+        suggestions = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert suggestions
+        assert all(row["reply"] and row["labels"] == {"humor": None} for row in suggestions)
     path.write_text(json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {"humor": 1}}))
     assert main(["people", str(table), "--next", "humor", "--prompts", "20"]) == 0
-    asked = [json.loads(line)["prompt_id"] for line in capsys.readouterr().out.splitlines()]
-    assert len(set(asked)) > 15
-    assert "p00" not in asked
+    suggestions = [json.loads(line)["prompt_id"] for line in capsys.readouterr().out.splitlines()]
+    assert len(set(suggestions)) > 15
+    assert "p00" not in suggestions
     path.unlink()
     assert main(["people", str(table), "--next", "wit"]) == 1
     assert "Unknown value 'wit'" in capsys.readouterr().err

@@ -207,7 +207,7 @@ def test_trainer_snippet_has_a_stub_for_values_without_a_scorer(path: Path, tmp_
     assert "REWARDS['house\\nstyle'] = house_style" in text
 
 
-def test_a_report_says_which_targets_were_found_by_choosing() -> None:
+def test_report_lists_the_targets_found_by_choosing() -> None:
     """Choices prefer the longer reply; one target of the palette found in this way is then changed."""
     table = interface.load_table()
     choices: list[dict[str, Any]] = []

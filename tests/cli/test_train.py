@@ -61,7 +61,7 @@ def test_trained_value_scores_replies(files: Path, capsys: pytest.CaptureFixture
 def test_trained_value_is_compared_with_the_column_of_the_table(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Random labels cannot beat the table's column, and the name of a built-in value gets a suffix."""
+    """Uninformative labels cannot beat the table's column, and the name of a built-in value gets a suffix."""
     assert run_train(files, "humor") == 0
     output = capsys.readouterr().out
     assert "; without training " in output

@@ -260,8 +260,8 @@ def test_invalid_requests_are_refused_before_any_work(engine: Engine) -> None:
 
 
 def test_the_longest_prompt_that_fits(engine: Engine) -> None:
-    free = CONTEXT - len(engine.render("a"))
-    prompt = "a" + "\x00" * (free - 8)  # a control character is a token by itself
+    free_tokens = CONTEXT - len(engine.render("a"))
+    prompt = "a" + "\x00" * (free_tokens - 8)  # a control character is a token by itself
     assert len(engine.render(prompt)) == CONTEXT - 8
     settings = SamplingSettings(max_new_tokens=8)
     assert len(engine.complete(DrawRequest(prompt, 2, settings, 0))) == 2

@@ -94,7 +94,7 @@ EMOJI = [piece("Hi", told=[("Hi", -1.0)]), piece(" \U0001f600", told=[("\ufffd",
 
 
 @pytest.mark.parametrize(
-    ("lines", "known", "drawn"),
+    ("lines", "complete", "drawn_tokens"),
     [
         # llama.cpp: the end is counted without a log-probability; the tokens of one character have a single one.
         ([*EMOJI, piece(None, "stop"), usage(3)], True, 2),
@@ -114,15 +114,17 @@ EMOJI = [piece("Hi", told=[("Hi", -1.0)]), piece(" \U0001f600", told=[("\ufffd",
         ([piece(thought="Hm.", told=[("Hm.", -1.0)]), EMOJI[0], piece(None, "stop"), usage(9)], False, 4),
     ],
 )
-def test_log_probabilities_are_those_of_all_tokens_or_unknown(lines: list[str], known: bool, drawn: int) -> None:
+def test_log_probabilities_are_those_of_all_tokens_or_unknown(
+    lines: list[str], complete: bool, drawn_tokens: int
+) -> None:
     settings = SamplingSettings(max_new_tokens=8)
     with ChatServer(saying(*lines)) as server:
         steps = list(RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, settings)))
     tokens = [token for step in steps for token in step]
     reply = reply_of(tokens)
     assert reply.text.startswith("Hi")
-    assert bool(reply.log_probs) == known
-    assert sum(token.drawn and not token.finished for token in tokens) == drawn
+    assert bool(reply.log_probs) == complete
+    assert sum(token.drawn and not token.finished for token in tokens) == drawn_tokens
     assert [token.last for token in tokens] == [False] * (len(tokens) - 1) + [True]
 
 
@@ -134,7 +136,7 @@ def test_missing_tokens_of_one_of_several_replies_make_all_unknown() -> None:
             assert [bool(r.log_probs) for r in engine.complete(DrawRequest("Hi", 2, SHORT))] == [known] * 2
 
 
-def test_a_filtered_reply_is_marked_and_the_others_are_whole() -> None:
+def test_filtered_reply_is_marked_and_the_others_are_complete() -> None:
     def answer(request: dict[str, Any]) -> AsyncIterator[str]:
         end = "content_filter" if request["seed"] == candidate_seed(0, 1) else "stop"
         return saying(piece("a", told=[("a", -1.0)]), piece(None, end))(request)  # type: ignore[return-value]
