@@ -45,7 +45,7 @@ def level_rows(
                 sentences.capitalised(names[j]),
                 of_hundred(levels[value][0]),
                 of_hundred(levels[value][1]),
-                f"{levels[value][1].labels} of {levels[value][1].prompts} prompts",
+                f"{levels[value][1].labels} on {amounts.counted(levels[value][1].prompts, 'prompt')}",
             ),
         )
         for j, value in enumerate(values)

@@ -42,7 +42,7 @@ def test_levels_of_the_base_model_and_of_a_palette(table: Path, capsys: pytest.C
     assert humor["palette"]["low"] < humor["palette"]["share"] < humor["palette"]["high"]
     assert set(humor["judges"]["judges"]) == {"anna", "ben"}
     assert main(["people", str(table), "--target", "humor=p75"]) == 0
-    assert "96 of 12 prompts" in capsys.readouterr().out
+    assert "96 on 12 prompts" in capsys.readouterr().out
 
 
 def test_calibrated_table_accepts_targets(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -104,7 +104,7 @@ def test_uninformative_labels_are_refused(table: Path, capsys: pytest.CaptureFix
     labels = table.with_name("table.labels.jsonl")
     for value, label, message in (
         ("nope", 1, "labels none of the values"),
-        ("humor", 1, "All 1 labels of 'humor' are 1"),
+        ("humor", 1, "The only label of 'humor' is 1"),
     ):
         labels.write_text(json.dumps({"prompt_id": "p00", "candidate": 0, "labels": {value: label}}))
         assert main(["people", str(table), "--json"]) == 1

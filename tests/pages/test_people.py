@@ -115,5 +115,5 @@ def test_labels_that_are_added_beside_the_table_are_read():
     line = {"prompt_id": "p00", "candidate": 0, "labels": {"harmlessness": 1}}
     path.write_text(f"{path.read_text()}\n{json.dumps(line)}")
     page.run()
-    assert "All 1 labels of" in said(page)
+    assert "The only label of" in said(page)
     assert not page.exception
