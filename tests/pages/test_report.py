@@ -149,3 +149,16 @@ def test_a_report_has_no_link_that_leads_each_reader_to_their_own_device(monkeyp
     monkeypatch.setattr(share, "address_query", lambda palette: "?palette=humor:p60")
     monkeypatch.setattr(share.reach, "network_address", lambda address: network or address)
     assert share.shared_link(Palette()) == link
+
+
+def test_report_is_made_anew_when_the_study_of_its_table_changes(tmp_path):
+    study = tmp_path / "t.delivery.json"
+    keys = [request(tmp_path).key()]
+    for content in ("{}", '{"palettes": []}'):
+        study.write_text(content)
+        keys.append(request(tmp_path).key())
+    assert len(set(keys)) == 3
+    weights_only = request(tmp_path).key(share.WEIGHTS_ONLY)
+    study.unlink()
+    assert request(tmp_path).key() == keys[0]
+    assert request(tmp_path).key(share.WEIGHTS_ONLY) == weights_only, "the weights do not depend on a study"
