@@ -21,6 +21,7 @@ os.environ.setdefault("HF_DEACTIVATE_ASYNC_LOAD", "1")
 # Levels and palettes that tests name are those of this table, whatever is shipped; read when map_core is imported.
 os.environ.setdefault("VALUE_PALETTE_DEFAULTS", str(Path(__file__).with_name("defaults")))
 
+import hypothesis
 import pytest
 from streamlit.components.v2 import manifest_scanner
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
@@ -35,6 +36,10 @@ from tests.app_server import address, browser, context, server
 
 __all__ = ["address", "browser", "context", "server"]
 
+# Every run tries the same examples, so a failure belongs to the change under test and comes again. No time limit suits
+# machines of every speed.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("repeatable")
 
 NOT_FAST = {"app", "browser", "gpu", "model", "process", "slow"}
 #: Folders whose tests are not fast, and why.

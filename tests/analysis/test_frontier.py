@@ -224,7 +224,7 @@ def test_invalid_triples_directions_and_floors_are_refused(oracle: MemoryOracle)
         frontier(oracle, (0, 1), [1.0], floors=np.array([np.nan, np.nan, math.inf, np.nan]))
 
 
-@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(odd=odd_tables(), budget=st.floats(1e-6, 6.0), with_floors=st.booleans())
 def test_points_of_odd_tables_keep_budgets_and_floors(odd: Odd, budget: float, with_floors: bool):
     last = len(odd.oracle.values) - 1

@@ -227,7 +227,7 @@ def test_invalid_values_and_point_counts_are_refused(oracle: MemoryOracle, value
         sensitivity_curve(oracle, TARGETS, value, points=points)
 
 
-@settings(derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(odd=odd_tables(), value=st.integers(0, 19))
 def test_odd_tables_give_curves_and_prices_without_a_nan(odd: Odd, value: int):
     value %= len(odd.oracle.values)

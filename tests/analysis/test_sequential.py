@@ -308,7 +308,7 @@ def test_command_refuses_invalid_options(
     assert message in capsys.readouterr().err
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150)
 @given(
     prompts=st.integers(1, 5),
     candidates=st.integers(2, 6),

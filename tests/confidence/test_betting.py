@@ -49,7 +49,7 @@ def test_false_statement_rate_of_a_mean_at_the_target(c: float):
     assert 0.001 < reached <= alpha
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0.01, 5.0), st.floats(0.01, 5.0), st.integers(1, 500))
 def test_a_bet_never_loses_more_than_its_share(deviation: float, room: float, prompts: int):
     bet = planned_bet(np.array([deviation]), np.array([room]), prompts, 0.05)

@@ -104,7 +104,7 @@ def test_pooled_has_no_interval_for_the_margin():
     assert outcome.held_out.levels is not None
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150)
 @given(
     prompts=st.integers(2, 12),
     candidates=st.integers(1, 5),

@@ -27,7 +27,7 @@ from tests.tables import make_table
 
 cvxpy = LazyModule("cvxpy")
 SEEDS = st.integers(0, 10_000)
-few_examples = settings(max_examples=15, deadline=None)
+few_examples = settings(max_examples=15)
 
 
 def cut_of(table: RewardTable, levels: np.ndarray, demands: Demands, form: Form | None = None) -> tuple[Cut, Solution]:

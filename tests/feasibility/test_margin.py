@@ -372,7 +372,7 @@ def test_rewards_in_single_precision_give_the_same_margin(form: Form):
 
 
 @pytest.mark.slow
-@settings(max_examples=250, deadline=None, derandomize=True, database=None)
+@settings(max_examples=250)
 @given(odd_tables())
 def test_the_margin_on_odd_tables_is_that_of_a_linear_program(odd: Odd):
     attainable = AttainableLevels(odd.oracle)

@@ -229,7 +229,7 @@ def test_invalid_targets_are_refused():
         nearest(three_replies(), np.array([2.0, math.inf]))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@settings(max_examples=200)
 @given(odd_tables(), st.sampled_from([None, 1e-9, 0.1, 1.0, 50.0]), st.booleans(), st.booleans())
 def test_the_nearest_targets_on_odd_tables_keep_locks_and_budget(
     odd: Odd, budget: float | None, with_locks: bool, with_importance: bool

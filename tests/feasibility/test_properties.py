@@ -30,9 +30,7 @@ EXAMPLES_FACTOR = float(os.environ.get("ODD_TABLES", "1"))
 
 
 def check(examples: int):
-    return settings(
-        max_examples=max(round(examples * EXAMPLES_FACTOR), 1), deadline=None, derandomize=True, database=None
-    )
+    return settings(max_examples=max(round(examples * EXAMPLES_FACTOR), 1))
 
 
 def all_finite(*arrays: object) -> bool:

@@ -15,7 +15,7 @@ from tests.lazy import LazyModule
 
 cvxpy = LazyModule("cvxpy")
 SEEDS = st.integers(0, 10_000)
-few_examples = settings(max_examples=25, deadline=None)
+few_examples = settings(max_examples=25)
 
 
 def test_a_floor_by_hand():

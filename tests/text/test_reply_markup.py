@@ -51,7 +51,7 @@ def test_harmful_markup_is_shown_as_text(text: str):
 PIECES = ["*", "**", "`", "```\n", "\n", "\n\n", "- ", "1. ", "> ", "# ", "<b>", "</p>", "&", '"', "[x](y)", "![x](y)"]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=25).map("".join))
 def test_any_text_gives_only_allowed_tags_without_attributes(text: str):
     tags = re.findall(r"<[^>]*>", reply_html(text))
