@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from map_core.cli import main
 from map_core.data.table_format import save
 from tests.tables import make_table
-
-FREE = np.nan
-
-
-# Command line
 
 
 @pytest.fixture

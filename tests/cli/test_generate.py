@@ -273,18 +273,18 @@ def test_candidates_that_cannot_be_scored_have_no_probability(
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "ids"),
     [
-        ("p.jsonl", '{"prompt": "One?", "id": "a"}\n\n{"prompt": "Two\u2028lines?"}\n'),
-        ("p.csv", '\ufeffid,prompt,more\na,One?,x\n,"Two\u2028lines?",\n'),
-        ("p.txt", "One?\r\n\nTwo\u2028lines?\n"),
+        ("p.jsonl", '{"prompt": "One?", "id": "a"}\n\n{"prompt": "Two\u2028lines?"}\n', ["a", "line-3"]),
+        ("p.csv", '\ufeffid,prompt,more\na,One?,x\n,"Two\u2028lines?",\n', ["a", "line-3"]),
+        ("p.txt", "One?\r\n\nTwo\u2028lines?\n", ["line-1", "line-3"]),
     ],
 )
-def test_read_prompt_files(name: str, content: str, tmp_path: Path) -> None:
+def test_read_prompt_files(name: str, content: str, ids: list[str], tmp_path: Path) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8", newline="")
     prompts = read_prompts(tmp_path / name)
     assert [prompt.text for prompt in prompts] == ["One?", "Two\u2028lines?"]
-    assert prompts[1].id in ("line-3", "line-2" if name == "p.csv" else "line-3")
+    assert [prompt.id for prompt in prompts] == ids
 
 
 @pytest.mark.parametrize(

@@ -225,10 +225,14 @@ def test_held_out_levels_use_weights_from_other_folds(form: Form):
 
 def test_targets_missed_on_held_out_prompts_are_marked():
     """With few prompts and extreme targets, the weights overfit the prompts they were solved on."""
-    table = make_table(prompts=12, candidates=24, seed=3)
-    outcome = cross_fit(MemoryOracle.of(table), np.array([1.25, 0.9, 1.1, 0.9]), seed=1, level=0.5)
-    if outcome.solved == 2:
-        assert outcome.missed.any()
+    table = make_table(prompts=12, candidates=24, seed=4)
+    outcome = cross_fit(MemoryOracle.of(table), np.full(4, 0.6), level=0.5)
+    assert outcome.solved == outcome.folds == 2
+    assert outcome.in_sample is not None
+    assert outcome.levels is not None
+    assert np.all(outcome.in_sample >= 0.6 - 1e-6)
+    assert list(outcome.missed) == [False, True, False, True]
+    assert np.array_equal(outcome.levels.estimate < 0.6, outcome.missed)
     tight = cross_fit(MemoryOracle.of(table), np.array([2.5, 2.5, 2.5, 2.5]))
     assert tight.solved == 0
     assert tight.levels is tight.in_sample is None

@@ -20,12 +20,6 @@ WITH_LOG_PROBS = saying(piece("Hi", "length", [("Hi", -0.5)]))
 WITHOUT_LOG_PROBS = saying(piece("Hi"), piece(None, "length"))
 
 
-@pytest.fixture(autouse=True)
-def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("VALUE_PALETTE_API_KEY", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def model_folder(folder: Path, architecture: str) -> Path:
     """Write the files of a model folder that a probe checks; the file of weights is empty."""
     folder.mkdir(exist_ok=True)

@@ -197,9 +197,10 @@ def test_stream_that_breaks_off() -> None:
 
     with ChatServer(lambda request: broken()) as server:
         stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, SHORT, 0))
-        texts = []
+        texts: list[str] = []
         with pytest.raises(EngineError, match=r"The stream of the server .* broke off: .* Try again"):
-            texts += [token.text for step in stream for token in step]
+            texts.extend(token.text for step in stream for token in step)
+        assert texts == ["a", "b"]
         assert server.emptied()
     assert len(server.requests) == 1
 

@@ -240,7 +240,9 @@ def test_the_sweep_draws_levels_weights_and_distance(sweep_data):
     assert np.array(trace(weights, "harmlessness").y) == pytest.approx(sweep_data.curve.weights[:, 1])
     assert np.array(kl.data[0].y) == pytest.approx(sweep_data.curve.kl)
     assert "now" in [a.text for a in kl.layout.annotations]
-    assert trace(levels, "humor").line.color == trace(levels, "humor").line.color == theme.DEFAULT_THEME.colour(2)
+    assert trace(levels, "humor").line.color == theme.DEFAULT_THEME.colour(2)
+    harmlessness = {trace(figure, "harmlessness").line.color for figure in (levels, weights)}
+    assert harmlessness == {theme.DEFAULT_THEME.colour(1)}
 
 
 def test_sweep_csv(sweep_data):

@@ -44,7 +44,7 @@ def test_a_generation_streams_to_its_end(service: GenerationService) -> None:
     for before, after in zip(snapshots, [*snapshots[1:], last], strict=True):
         assert after.base_reply.startswith(before.base_reply)
         assert after.tokens >= before.tokens
-    assert snapshots[0].candidates == snapshots[0].candidates[:5]
+    assert {len(snapshot.candidates) for snapshot in snapshots} == {5}
     assert any(snapshot.phase is Phase.SAMPLING and snapshot.provisional for snapshot in snapshots)
     # At the end every candidate has its rewards and probability, and the picked one is the aligned reply.
     assert not last.provisional

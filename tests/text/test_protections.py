@@ -37,10 +37,7 @@ def test_sentence_of_a_target(name: str, share: float, sentence: str):
 def test_sentences_and_column_names_of_a_palette():
     table = make_table(prompts=12, candidates=16, seed=2)
     beside = Beside(("humor",), ("humor:5%=p10",), 0.2, "use_case")
-    palette = Palette(
-        targets={"humor": Target(55.0)}, columns={"positivity>=p20@*": 0.9, "humor@Stories": "p50"}, beside=beside
-    )
-    palette = Palette(palette.use_case, palette.targets, {"positivity>=p20@*": 0.9}, beside)
+    palette = Palette(targets={"humor": Target(55.0)}, columns={"positivity>=p20@*": 0.9}, beside=beside)
     resolved = aim(table, MemoryOracle.of(table), palette)
     sentences = protections.asked_sentences(resolved, palette, str)
     assert sentences == [
