@@ -122,9 +122,21 @@ def test_a_lost_connection_is_shown_until_it_is_back(context, address):
     page.close()
 
 
-def page_with_banner(context, content: str):
-    """Return a page with this content on which the banner was mounted twice, as reruns do."""
+SET_STATE = "(state) => document.querySelector('main').setAttribute('data-test-connection-state', state)"
+
+
+def page_with_banner(context, content: str, clock: bool = False):
+    """Return a page with this content on which the banner was mounted twice, as reruns do.
+
+    Args:
+        context: of the browser.
+        content: HTML.
+        clock: stop the page's clock, which the test then moves on.
+    """
     page = context.new_page()
+    if clock:
+        page.clock.install(time=0)
+        page.clock.pause_at(1000)
     page.set_content(content)
     script = (ASSETS / "connection.js").read_text()
     page.add_script_tag(content=script.replace("export default function", "window.mount = function"), type="module")
@@ -142,19 +154,25 @@ def test_only_disconnected_states_show_the_banner(context):
     page = page_with_banner(context, "<main data-test-connection-state='CONNECTED'></main>")
     banner = page.locator(".vp-connection")
     expect(banner).to_have_count(1)
-    set_state = "(state) => document.querySelector('main').setAttribute('data-test-connection-state', state)"
     for state in ("PINGING_SERVER", "DISCONNECTED_FOREVER"):
-        page.evaluate(set_state, state)
+        page.evaluate(SET_STATE, state)
         expect(banner).to_have_text(connection.LOST)
         expect(page.locator("html")).to_have_class("vp-disconnected")
-        page.evaluate(set_state, "CONNECTED")
+        page.evaluate(SET_STATE, "CONNECTED")
         expect(banner).to_have_text(connection.BACK)
         expect(page.locator("html")).not_to_have_class("vp-disconnected")
     expect(banner).to_be_hidden()
-    page.evaluate(set_state, "CONNECTING")
-    page.evaluate(set_state, "CONNECTED")  # a short interruption is not reported
-    page.wait_for_timeout(1200)
-    expect(banner).to_be_hidden()
+    page.close()
+
+
+def test_a_short_interruption_is_not_reported(context):
+    page = page_with_banner(context, "<main data-test-connection-state='CONNECTED'></main>", clock=True)
+    banner = page.locator(".vp-connection")
+    expect(banner).to_have_count(1)
+    for state, wait, visible in (("CONNECTING", 500, False), ("CONNECTED", 1200, False), ("CONNECTING", 1200, True)):
+        page.evaluate(SET_STATE, state)
+        page.clock.run_for(wait)
+        assert banner.is_visible() == visible
     page.close()
 
 

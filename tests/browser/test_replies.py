@@ -12,7 +12,7 @@ from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import SECONDS, slow_model
 from tests.lazy import needs_models
-from tests.visits import column, keyed, lengths_seen, unfold
+from tests.visits import column, keyed, lengths_seen, settle, unfold
 
 pytestmark = [
     pytest.mark.browser,
@@ -41,7 +41,7 @@ def generate(page, address: str, candidates: int = 8, tokens: int = 64) -> None:
         box.press("Tab")
         expect(box).to_have_value(str(number))
     keyed(page, "palette_line").wait_for()
-    page.wait_for_timeout(1000)
+    settle(page)
     keyed(page, "generate").locator("button").click()
 
 
@@ -52,7 +52,7 @@ def status(page):
 def test_ctrl_enter_generates_with_the_words_just_typed(page, address):
     page.goto(f"{address}/compare")
     expect(keyed(page, "generate").locator("button")).to_be_enabled(timeout=120 * SECONDS)
-    page.wait_for_timeout(1000)
+    settle(page)
     box = page.get_by_role("textbox", name="Prompt")
     box.fill("Name a colour.")
     box.press("Control+Enter")
@@ -75,13 +75,12 @@ def test_replies_are_streamed_without_reruns_and_the_controls_follow_at_the_end(
         start = time.monotonic()
         assert lengths_seen(page) > 3
         end = time.monotonic()
-    page.wait_for_timeout(300)
+    expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     interval = (start, end - 1.5)  # the final rerun begins when the replies end
     assert interval[0] < interval[1], "it took long enough to tell"
     counts = {name: len([t for t in times if interval[0] < t < interval[1]]) for name, times in frames.items()}
     assert counts["desk"] >= 3
     assert counts["stream"] == 0
-    expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
 
