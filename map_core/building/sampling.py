@@ -86,8 +86,8 @@ class RepetitionGuard:
 
     def release(self) -> list[tuple[str, int, Sequence[Reply]]]:
         """Return and clear the replies that are held back, also when there were too few prompts for the test."""
-        held, self._held = self._held, []
-        return held
+        released, self._held = self._held, []
+        return released
 
 
 def usable_prompts(engine: Engine, sampling: SamplingSpec, prompts: Sequence[Prompt], skip: bool) -> list[Prompt]:

@@ -81,9 +81,9 @@ def value_labels(table: RewardTable, labels: Sequence[Label], value: str) -> Val
     rows = np.array(sorted(answers), dtype=np.int64)
     shares = np.array([float(np.mean(answers[int(row)])) for row in rows])
     if np.ptp(shares) == 0:
-        labels = f"All {len(rows)} labels of {value!r} are" if len(rows) > 1 else f"The only label of {value!r} is"
+        subject = f"All {len(rows)} labels of {value!r} are" if len(rows) > 1 else f"The only label of {value!r} is"
         raise InputError(
-            f"{labels} {shares[0]:g}, so nothing tells which rewards people say yes to. Label replies of both kinds."
+            f"{subject} {shares[0]:g}, so nothing tells which rewards people say yes to. Label replies of both kinds."
         )
     prompts = np.searchsorted(table.offsets, rows, side="right") - 1
     judged = np.bincount(prompts, minlength=len(table.prompts))

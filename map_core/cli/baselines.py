@@ -132,14 +132,17 @@ def describe(way: Baseline, opened: LoadedTable) -> dict[str, Any]:
 
 
 def _as_text(result: dict[str, Any]) -> list[str]:
-    ways = result["ways"]
+    baselines = result["ways"]
     shares = {
-        "meets all": {name: way["meets_all"] for name, way in ways.items()},
-        "improves all": {name: way["improves_all"] for name, way in ways.items()},
-        "nats": {name: way["kl"] for name, way in ways.items()},
+        "meets all": {name: baseline["meets_all"] for name, baseline in baselines.items()},
+        "improves all": {name: baseline["improves_all"] for name, baseline in baselines.items()},
+        "nats": {name: baseline["kl"] for name, baseline in baselines.items()},
     }
-    rates = {value: {name: way["win_rates"][value] for name, way in ways.items()} for value in result["targets"]}
-    lines = [] if "solved" in ways else ["The palette is not possible; the others stand alone."]
-    lines += ["Share that meets every target, and that improves every targeted value:", *columns(ways, shares)]
-    lines += ["Win rate against the base model:", *columns(ways, rates), ""]
+    rates = {
+        value: {name: baseline["win_rates"][value] for name, baseline in baselines.items()}
+        for value in result["targets"]
+    }
+    lines = [] if "solved" in baselines else ["The palette is not possible; the others stand alone."]
+    lines += ["Share that meets every target, and that improves every targeted value:", *columns(baselines, shares)]
+    lines += ["Win rate against the base model:", *columns(baselines, rates), ""]
     return [*lines, *(tuned_text(result["tuned"], list(result["targets"])) if result.get("tuned") else ())]

@@ -90,7 +90,7 @@ def describe(bars: Confidence, oracle: Oracle) -> dict[str, Any]:
         oracle: the palette's oracle.
     """
     in_rewards = bars.in_reward_units(oracle)
-    held = in_rewards.held_out
+    held_out = in_rewards.held_out
     return {
         "targets": by_name(oracle, in_rewards.targets),
         "form": oracle.form.value,
@@ -107,12 +107,14 @@ def describe(bars: Confidence, oracle: Oracle) -> dict[str, Any]:
         "kl": None if in_rewards.kl is None else in_rewards.kl.as_dict(),
         "levels": _by_value(oracle, in_rewards.levels),
         "held_out": {
-            "folds": held.folds,
-            "solved": held.solved,
-            "in_sample": by_name(oracle, held.in_sample) if held.in_sample is not None else None,
-            "levels": _by_value(oracle, held.levels),
-            "missed": [name for name, missed in zip(oracle.values, held.missed, strict=True) if missed],
-            "missed_beyond_error": [name for name, missed in zip(oracle.values, held.surely, strict=True) if missed],
+            "folds": held_out.folds,
+            "solved": held_out.solved,
+            "in_sample": by_name(oracle, held_out.in_sample) if held_out.in_sample is not None else None,
+            "levels": _by_value(oracle, held_out.levels),
+            "missed": [name for name, missed in zip(oracle.values, held_out.missed, strict=True) if missed],
+            "missed_beyond_error": [
+                name for name, missed in zip(oracle.values, held_out.surely, strict=True) if missed
+            ],
         },
     }
 
@@ -162,20 +164,20 @@ def _as_text(result: Mapping[str, Any], oracle: Oracle) -> Iterator[str]:
         yield from columns(oracle.values, {"target": result["targets"]} | _ranges("level", measured["levels"]))
         if measured["missed"]:
             yield f"Missed there: {', '.join(measured['missed'])}."
-    held = result["held_out"]
+    cross_fitted = result["held_out"]
     yield ""
-    if held["levels"] is None:
-        yield (
-            f"Held out: the prompts outside {held['folds'] - held['solved']} of {held['folds']} folds cannot meet the "
-            "targets."
-        )
+    folds = cross_fitted["folds"]
+    if cross_fitted["levels"] is None:
+        unsolved = folds - cross_fitted["solved"]
+        yield f"Held out: the prompts outside {unsolved} of {folds} folds cannot meet the targets."
         return
-    yield f"Held out: solved on {held['folds'] - 1} of {held['folds']} parts of the prompts, measured on the rest."
+    yield f"Held out: solved on {folds - 1} of {folds} parts of the prompts, measured on the rest."
     yield from columns(
-        oracle.values, {"target": result["targets"], "seen": held["in_sample"]} | _ranges("unseen", held["levels"])
+        oracle.values,
+        {"target": result["targets"], "seen": cross_fitted["in_sample"]} | _ranges("unseen", cross_fitted["levels"]),
     )
-    beyond = held["missed_beyond_error"]
-    within = [name for name in held["missed"] if name not in beyond]
+    beyond = cross_fitted["missed_beyond_error"]
+    within = [name for name in cross_fitted["missed"] if name not in beyond]
     for names, how in ((beyond, "by more than the error allows"), (within, "within the error")):
         if names:
             yield f"Met on the prompts seen, missed on the others {how}: {', '.join(names)}."

@@ -118,15 +118,19 @@ def delivery_text(delivery: Delivery, oracle: Oracle) -> str:
 def delivery_summary(deliveries: tuple[Delivery, ...]) -> str:
     """Return the summary of all palettes, in one or two lines."""
     possible = [delivery for delivery in deliveries if delivery.verdict is not Verdict.OUT_OF_REACH]
-    ways = [share_of_way(possible, [getattr(item, name) for item in possible]) for name in ("realised", "pooled")]
+    shares_of_way = [
+        share_of_way(possible, [getattr(item, name) for item in possible]) for name in ("realised", "pooled")
+    ]
     inside = np.concatenate([delivery.inside[~np.isnan(delivery.targets)] for delivery in deliveries])
     line = f"{len(deliveries)} palettes on {deliveries[0].prompts} fresh prompts, "
     line += f"{deliveries[0].candidates} candidates each."
     if len(inside):
         line += f" Realised levels inside their 90% intervals: {amounts.percent(inside.mean())} of {len(inside)}."
-    if math.isfinite(ways[0]):
-        line += f" Of the way to the targets that are possible: {amounts.percent(ways[0])}"
-        line += f", with pooled weights {amounts.percent(ways[1])}." if math.isfinite(ways[1]) else "."
+    if math.isfinite(shares_of_way[0]):
+        line += f" Of the way to the targets that are possible: {amounts.percent(shares_of_way[0])}"
+        line += (
+            f", with pooled weights {amounts.percent(shares_of_way[1])}." if math.isfinite(shares_of_way[1]) else "."
+        )
     rising = [delivery for delivery in possible if math.isfinite(delivery.random_improves)]
     if rising:
         names = ("improves", "wins_all", "random_improves", "random_wins")
@@ -182,7 +186,7 @@ def crossed_summary(crossed: CrossFitDelivery, name: str) -> list[str]:
     inside = _mean_with_interval(crossed.inside, crossed.level)
     lines.append(f"Realised levels of a half inside their 90% intervals: {inside}.")
     rising = crossed.mostly_reachable & crossed.rising.any(axis=1)
-    for label, overall, ours, random in (
+    for label, overall, palette_shares, random_shares in (
         ("reward", crossed.improved, crossed.improves, crossed.random_improves),
         ("win rate", crossed.won, crossed.wins_all, crossed.random_wins),
     ):
@@ -191,8 +195,8 @@ def crossed_summary(crossed: CrossFitDelivery, name: str) -> list[str]:
         lines.append(
             f"Every value asked to rise does, by {label}: over all prompts on {count} of {rising.sum()} palettes "
             f"({amounts.percent(low)} to {amounts.percent(high)}); on one half "
-            f"{_mean_with_interval(ours[rising], crossed.level)}, under random weights at the same cost "
-            f"{_mean_with_interval(random[rising], crossed.level)}."
+            f"{_mean_with_interval(palette_shares[rising], crossed.level)}, under random weights at the same cost "
+            f"{_mean_with_interval(random_shares[rising], crossed.level)}."
         )
     whole = bootstrap_mean(crossed.improves_whole[rising], crossed.level)[0]
     lines.append(

@@ -240,13 +240,13 @@ def _lines(oracle: Oracle, result: dict[str, Any]) -> Iterator[str]:
 
 
 def _pair_line(pair: dict[str, Any]) -> str:
-    both = " and ".join(pair["groups"])
+    names = " and ".join(pair["groups"])
     match Relation(pair["relation"]):
         case Relation.TOGETHER:
-            return f"{both} can both have all of theirs, for {amounts.nats(pair['kl'], 3)}."
+            return f"{names} can both have all of theirs, for {amounts.nats(pair['kl'], 3)}."
         case Relation.TOO_DEAR:
-            return f"{both} cannot both have all of theirs within the budget: it costs {amounts.nats(pair['kl'], 3)}."
+            return f"{names} cannot both have all of theirs within the budget: it costs {amounts.nats(pair['kl'], 3)}."
         case Relation.ALONE:
-            return f"{both}: one of them is not possible by itself."
+            return f"{names}: one of them is not possible by itself."
     targets = ", ".join(f"{value['value']} ({value['asked_by']})" for value in pair["values"])
-    return f"{both} clash, {amounts.fixed(-pair['margin'], 3)} standard deviations short: {targets}."
+    return f"{names} clash, {amounts.fixed(-pair['margin'], 3)} standard deviations short: {targets}."

@@ -59,16 +59,16 @@ def nearest(
       python -m map_core nearest --target helpfulness=p99 --target humor=p80 --lock humor --budget 1 --json
     """  # noqa: D301
     opened, palettes = read_palettes(open_table(table, use_case, form), pairs, targets_file, beside)
-    held = np.zeros(len(opened.oracle.values), dtype=bool)
-    held[value_positions(opened, "--lock", locked)] = True
+    kept = np.zeros(len(opened.oracle.values), dtype=bool)
+    kept[value_positions(opened, "--lock", locked)] = True
     importance = _importances(opened, importances)
     for follower, target in followers(opened.table):
         importance[follower] = importance[target]
     attainable = AttainableLevels(opened.oracle)
     for palette in palettes:
-        for j in np.flatnonzero(held & np.isnan(palette.targets)):
+        for j in np.flatnonzero(kept & np.isnan(palette.targets)):
             raise click.UsageError(f"--lock {opened.oracle.values[j]}: that value has no target to keep.")
-        locked_targets = with_followers(opened.table, held) | palette.locked
+        locked_targets = with_followers(opened.table, kept) | palette.locked
         try:
             nearest_palette = find_nearest(
                 opened.oracle,

@@ -126,20 +126,22 @@ def report(
 
 
 def _palette(
-    alone: LoadedTable, asked: PaletteTargets, use_case: str | None, locked: set[str], beside: Beside
+    loaded: LoadedTable, palette_targets: PaletteTargets, use_case: str | None, locked: set[str], beside: Beside
 ) -> Palette:
     """Return the palette with exact levels, and with shares and cohorts as they were written."""
-    table, known = alone.table, percentiles(alone.table, alone.oracle.form)
+    table, known = loaded.table, percentiles(loaded.table, loaded.oracle.form)
     targets = {}
     for j, value in enumerate(table.values):
-        free = bool(np.isnan(asked.levels[j]))
-        level = None if free else float(asked.levels[j])
+        free = bool(np.isnan(palette_targets.levels[j]))
+        level = None if free else float(palette_targets.levels[j])
         percentile = 50.0 if level is None else known.percentile_of(j, level)
         targets[value] = Target(percentile, level, free=free, locked=value in locked)
     columns = {
-        name: level for name, level in asked.record["targets"].items() if parse_name(name, table.values) is not None
+        name: level
+        for name, level in palette_targets.record["targets"].items()
+        if parse_name(name, table.values) is not None
     }
-    return Palette(use_case or ALL, targets, columns, Beside.from_dict(asked.record).with_more(beside))
+    return Palette(use_case or ALL, targets, columns, Beside.from_dict(palette_targets.record).with_more(beside))
 
 
 def _numbered(path: Path, number: int, of: int) -> Path:

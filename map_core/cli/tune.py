@@ -237,14 +237,14 @@ def tune(
         raise click.UsageError("--check is 1; expected at least 2 prompts, to tell how sure the levels are, or 0.")
     checked = None
     with watch_progress(out, quiet, progress_file) as progress:
-        held = with_held_out(load_with_notes(table).select(use_case), seed)
-        lam, palette = palette_weights(held, pairs, targets_file, weights, nearest)
+        split_table = with_held_out(load_with_notes(table).select(use_case), seed)
+        lam, palette = palette_weights(split_table, pairs, targets_file, weights, nearest)
         if not out.absolute().parent.is_dir():
             raise InputError(
                 f"There is no folder {out.absolute().parent} to write to. Make it first or choose another."
             )
         request = TuningRequest(
-            table=held,
+            table=split_table,
             weights=lam,
             out=out,
             settings=settings,
@@ -266,7 +266,7 @@ def tune(
         if check:
             checked = check_folder(
                 out,
-                held,
+                split_table,
                 most=check,
                 replies=CHECK_REPLIES,
                 seed=1,

@@ -55,8 +55,8 @@ def with_log_ratios(
     shared = [name for name in table.prompt_ids if all(name in model.held_out for model in models)]
     if len(shared) < 2:
         raise InputError("The models have no two prompts that none of them was tuned on. Tune them on one table.")
-    places = np.linspace(0, len(shared) - 1, min(prompts, len(shared))).astype(int)
-    wanted = [shared[place] for place in places]
+    positions = np.linspace(0, len(shared) - 1, min(prompts, len(shared))).astype(int)
+    wanted = [shared[position] for position in positions]
 
     def missing(model: SingleTuned) -> list[str]:
         counts = dict(zip(table.prompt_ids, table.candidates.tolist(), strict=True))

@@ -30,7 +30,7 @@ def with_held_out(table: RewardTable, seed: int) -> RewardTable:
 
 
 def palette_weights(
-    held: RewardTable,
+    split_table: RewardTable,
     pairs: tuple[str, ...],
     targets_file: Path | None,
     weights: tuple[str, ...],
@@ -46,13 +46,15 @@ def palette_weights(
         if pairs or targets_file:
             raise click.UsageError("Give either targets or weights.")
         return read_weights(weights), {}
-    opened, (palette, *others) = read_palettes(LoadedTable(held, MemoryOracle.of(held)), pairs, targets_file)
+    opened, (palette, *others) = read_palettes(
+        LoadedTable(split_table, MemoryOracle.of(split_table)), pairs, targets_file
+    )
     if others:
         raise click.UsageError("A model is tuned on one palette; the targets file has several.")
     if floored := [column.name for column in opened.table.derived if column.cohort is not None]:
         raise click.UsageError(f"A model is tuned for all prompts alike; leave {', '.join(floored)} out.")
     solver = GenerationWeightsSolver(opened.table, opened.oracle.form)
-    solved = solver.solve(palette.levels, int(held.candidates.max()), locked=palette.locked)
+    solved = solver.solve(palette.levels, int(split_table.candidates.max()), locked=palette.locked)
     described = {"asked": dict(solved.asked), "targets": dict(solved.targets), "verdict": solved.facts.verdict.value}
     if solved.facts.verdict is Verdict.OUT_OF_REACH and not nearest:
         near = ", ".join(f"--target {name}={amounts.significant(level)}" for name, level in solved.targets.items())

@@ -115,14 +115,16 @@ def basis_sentence(measured: Agreement | None, numbers: bool = True) -> str:
         return "Not judged yet: nobody knows whether it hears what its name says."
     pairs = f"Puts {amounts.significant(measured.agreed)} of {amounts.counted(measured.decided, 'judged pair')} "
     pairs += "in the order in which people do"
-    few = "" if measured.enough else f" A verdict on it needs {MIN_PAIRS} of them."
+    caveats = "" if measured.enough else f" A verdict on it needs {MIN_PAIRS} of them."
     if measured.cross_validated:
-        few += f" They are those that it was trained on, each put in order without its prompt; judge {MIN_PAIRS} new "
-        few += "pairs to test it on others."
+        caveats += (
+            f" They are those that it was trained on, each put in order without its prompt; judge {MIN_PAIRS} new "
+        )
+        caveats += "pairs to test it on others."
     scale, digits = (1, 2) if numbers else (100, 0)
     auc, low, high = (amounts.fixed(scale * end, digits) for end in (measured.auc, measured.low, measured.high))
     figure = f"AUC {auc}" if numbers else f"{auc} times in 100"
-    return f"{pairs}, {figure} ({low} to {high}).{few}"
+    return f"{pairs}, {figure} ({low} to {high}).{caveats}"
 
 
 def trust_sentence(measured: Agreement | None, numbers: bool = True) -> str:

@@ -85,16 +85,16 @@ def read_prompts(path: Path, use_cases: Collection[str] = (), count_repeats: boo
         if count_repeats and (first := prompts.get(prompt.text)):
             prompts[prompt.text] = replace(first, weight=first.weight + prompt.weight)
             continue
-        for seen, key, kind in ((texts, prompt.text, "prompt"), (ids, prompt.id, "id")):
-            if key in seen:
+        for line_of, key, kind in ((texts, prompt.text, "prompt"), (ids, prompt.id, "id")):
+            if key in line_of:
                 error, more = InputError, ""
                 if kind == "prompt":
                     error, more = RepeatedPromptError, ", or let it count as often as it comes"
                 raise error(
-                    f"{path} has the same {kind} in line {seen[key]} and line {number}: {_short(key)!r}. "
+                    f"{path} has the same {kind} in line {line_of[key]} and line {number}: {_short(key)!r}. "
                     f"Remove or change one of them{more}."
                 )
-            seen[key] = number
+            line_of[key] = number
         prompts[prompt.text] = prompt
     known = dict.fromkeys(prompt.use_case for prompt in prompts.values())
     unknown = [name for name in use_cases if name not in known]

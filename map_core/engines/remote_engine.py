@@ -142,9 +142,9 @@ class RemoteEngine(Engine):
 
     def probe(self, settings: SamplingSettings, system: str | None = None) -> SamplingProbe:
         """Draw a few tokens, see :meth:`Engine.probe`."""
-        few = replace(settings, max_new_tokens=min(settings.max_new_tokens, _PROBE_TOKENS))
-        request = DrawRequest("Hello.", 1, few, system=system)
-        body = {"messages": request.messages} | self._drawing(few) | {"seed": request.seeds[0]}
+        short_settings = replace(settings, max_new_tokens=min(settings.max_new_tokens, _PROBE_TOKENS))
+        request = DrawRequest("Hello.", 1, short_settings, system=system)
+        body = {"messages": request.messages} | self._drawing(short_settings) | {"seed": request.seeds[0]}
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             log_probs = runner.run(self._reports_log_probs(body))
         refused = self._fields.refused

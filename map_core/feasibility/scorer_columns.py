@@ -44,11 +44,11 @@ def scorer_columns(
                     f"{name!r} is given as a further scorer of {value!r}; expected another value of the table."
                 )
             j, k = table.index(value), table.index(name)
-            for asked in map(int, np.flatnonzero(~np.isnan(levels))):
-                target = table.values[asked]
+            for targeted in map(int, np.flatnonzero(~np.isnan(levels))):
+                target = table.values[targeted]
                 plain = derived.get(target) or DerivedColumn(target, target)
                 if plain.value == value:
-                    share, level = plain.kind is ColumnKind.SHARE, float(levels[asked])
+                    share, level = plain.kind is ColumnKind.SHARE, float(levels[targeted])
                     columns[f"by {name}: {target}"] = replace(
                         plain,
                         name=f"by {name}: {target}",

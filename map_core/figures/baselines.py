@@ -192,8 +192,8 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
     units, figure = data.units, go.Figure()
     mark = units.wording.mark
     effort = units.wording.pick("%{customdata[0]:.2f} nats", "effort %{customdata[0]:.0f}% of the most")
-    asked = [float(units.of(value, np.array(data.targets[value]))) for value in pair]
-    for value, target, add in zip(pair, asked, (figure.add_vline, figure.add_hline), strict=True):
+    target_levels = [float(units.of(value, np.array(data.targets[value]))) for value in pair]
+    for value, target, add in zip(pair, target_levels, (figure.add_vline, figure.add_hline), strict=True):
         if not np.isnan(target):
             add(
                 target,
@@ -225,7 +225,9 @@ def plane(data: BaselineFigureData, pair: tuple[int, int]) -> go.Figure:
     coordinates = [
         np.concatenate([own, *(np.ravel(trace[axis]) for trace in figure.data)]) for axis, own in (("x", x), ("y", y))
     ]
-    ranges = tuple(_with_margin(np.append(along, targets)) for along, targets in zip(coordinates, asked, strict=True))
+    ranges = tuple(
+        _with_margin(np.append(along, targets)) for along, targets in zip(coordinates, target_levels, strict=True)
+    )
     base_position, *other_positions = label_places.positions(
         x, y, ["Base", *(data.title(way) for way in singles)], ranges, PLANE - AROUND_PLANE
     )

@@ -303,8 +303,8 @@ def by_value(data: DeliveryFigureData) -> tuple[list[str], list[tuple[int, list[
     """Return each value's share of the way to its targets: the header, and one row of (position, cells) per value."""
     graded, rows = data.delivery, []
     for j, name in enumerate(data.names):
-        ways = [graded.way(levels, value=j) for levels in (graded.realised, graded.picked, graded.pooled)]
-        cells = [amounts.percent(way) for way in ways]
+        shares = [graded.way(levels, value=j) for levels in (graded.realised, graded.picked, graded.pooled)]
+        cells = [amounts.percent(way) for way in shares]
         rows.append((data.colours[j], [sentences.capitalised(name), *cells]))
     return ["Of the way to the targets", "Expected", "Picked", data.wording.pick("Pooled", "Published")], rows
 

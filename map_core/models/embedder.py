@@ -136,9 +136,9 @@ def _encoder(weights: dict[str, np.ndarray], config: dict[str, Any]) -> Any:
     for layer in range(config["num_hidden_layers"]):
         name = f"encoder.layer.{layer}"
         query, key, value = (split(dense(x, f"{name}.attention.self.{part}")) for part in ("query", "key", "value"))
-        seen = op.transpose(op.scaled_dot_product_attention(query, key, value, bias), integers(0, 2, 1, 3))
-        seen = dense(op.reshape(seen, integers(0, 0, -1), True), f"{name}.attention.output.dense")
-        x = normalised(op.add(x, seen), f"{name}.attention.output.LayerNorm")
+        attention = op.transpose(op.scaled_dot_product_attention(query, key, value, bias), integers(0, 2, 1, 3))
+        attention = dense(op.reshape(attention, integers(0, 0, -1), True), f"{name}.attention.output.dense")
+        x = normalised(op.add(x, attention), f"{name}.attention.output.LayerNorm")
         wide = op.gelu(dense(x, f"{name}.intermediate.dense"), "erf")
         x = normalised(op.add(x, dense(wide, f"{name}.output.dense")), f"{name}.output.LayerNorm")
     own = op.unsqueeze(mask, integers(2))

@@ -179,14 +179,14 @@ def _step(length: float, parts: int) -> float:
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough * (1 - 1e-9))
 
 
-def spread_apart(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def spread_apart(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Move positions apart to at least ``gap`` within [low, high], keeping their order."""
-    order = np.argsort(places, kind="stable")
-    moved = np.clip(np.asarray(places, dtype=float)[order], low, high)
+    order = np.argsort(positions, kind="stable")
+    moved = np.clip(np.asarray(positions, dtype=float)[order], low, high)
     for k in range(1, len(moved)):
         moved[k] = max(moved[k], moved[k - 1] + gap)
     for k in range(len(moved) - 1, -1, -1):
         moved[k] = min(moved[k], high - gap * (len(moved) - 1 - k))
-    placed = np.empty(len(moved))
-    placed[order] = moved
-    return placed.tolist()
+    spread = np.empty(len(moved))
+    spread[order] = moved
+    return spread.tolist()

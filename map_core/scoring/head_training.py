@@ -347,7 +347,7 @@ def _connected(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the index of the connected component of each pair of prompts; pairs that share a prompt are connected."""
     if not len(first):
         return np.zeros(0, dtype=np.int64)
-    names, places = np.unique(np.concatenate([first, second]), return_inverse=True)
-    ends = places[: len(first)], places[len(first) :]
+    names, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+    ends = codes[: len(first)], codes[len(first) :]
     graph = coo_array((np.ones(len(first)), ends), shape=(len(names), len(names)))
     return np.asarray(connected_components(graph, directed=False)[1][ends[0]])

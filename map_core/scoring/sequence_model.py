@@ -184,10 +184,10 @@ class SequenceModel:
             alone = self._read(self._padded([short], "right"))[0]
             for side in ("right", "left"):
                 try:
-                    both = self._read(self._padded([long, short], side))
+                    padded = self._read(self._padded([long, short], side))
                 except (RuntimeError, ValueError):  # BART, where the two have different numbers of end tokens
                     continue
-                if np.abs(both[1] - alone).max() <= _TOLERANCE.get(dtype, 0.1) * np.abs(both).max():
+                if np.abs(padded[1] - alone).max() <= _TOLERANCE.get(dtype, 0.1) * np.abs(padded).max():
                     return side
         return None
 

@@ -45,7 +45,7 @@ from map_core.service.messages import (
     from_json,
     to_json,
 )
-from map_core.service.process_place import ProcessPlace
+from map_core.service.process_slot import ProcessSlot
 from map_core.service.request_queue import CandidateLimits, RequestQueue
 from map_core.service.running import RunningGenerations
 from map_core.service.scoring_calls import ScoringCalls
@@ -101,7 +101,7 @@ class GenerationService:
         request_extra: further fields of every request to a server, as the table records them.
         candidate_limits: how many candidates may be asked for; no limit by default.
         tuned: a tuned model that all candidates but the base one are drawn from, as it is now; None for none.
-        place: where its process has to fit in, with those of other services; one of its own by default.
+        slot: of its process, shared with other services' processes; one of its own by default.
 
     Example:
         >>> with GenerationService() as service:                       # doctest: +SKIP
@@ -121,7 +121,7 @@ class GenerationService:
         request_extra: Mapping[str, Any] | None = None,
         candidate_limits: CandidateLimits | None = None,
         tuned: str | None = None,
-        place: ProcessPlace | None = None,
+        slot: ProcessSlot | None = None,
     ) -> None:
         self.model = model
         # With a tuned model in float32: log q - log p0 is a small difference of two large sums.
@@ -129,8 +129,8 @@ class GenerationService:
         self._arguments = ["--model", model, "--engine", engine, *(["--dtype", dtype] if dtype else [])]
         self._arguments += ["--request-extra", json.dumps(request_extra)] if request_extra else []
         self._arguments += ["--tuned", tuned, "--tuned-version", tuned_version(tuned)] if tuned else []
-        self._place = place or ProcessPlace()
-        self._lock = self._place.lock
+        self._slot = slot or ProcessSlot()
+        self._lock = self._slot.lock
         self._worker: WorkerClient | None = None
         self._waiting = RequestQueue(most_waiting, most_of_viewer, candidate_limits)
         self._running = RunningGenerations(at_once, candidates_at_once)
@@ -143,14 +143,14 @@ class GenerationService:
     def start(self, values: Sequence[str] = (), own: Sequence[Specification] = ()) -> None:
         """Start the process and load the model, so that the first request need not wait for it.
 
-        Nothing is started while the place of the process is another service's.
+        Nothing is started while another service holds the slot for the process.
 
         Args:
             values: whose scorers are then warmed up too, while nothing else is to be done.
             own: how those of them that are not built in are scored.
         """
         with self._lock:
-            if self._place.take_free(self):
+            if self._slot.acquire_if_free(self):
                 self._live_worker().send(to_json(LoadModel(tuple(values), tuple(own))))
 
     def submit(self, request: GenerationRequest, viewer: str = "") -> Generation:
@@ -187,10 +187,10 @@ class GenerationService:
             before the next chat.
 
         Raises:
-            EngineError: too many calls are waiting already, or another service's process is at work in the same place.
+            EngineError: too many calls are waiting already, or another service's process holds the shared slot.
         """
         with self._lock:
-            if not self._place.take(self):
+            if not self._slot.acquire(self):
                 raise EngineError(f"{_OTHER_MODEL} Try again in a moment.")
             worker = self._live_worker()
             call, future = self._scorings.open()
@@ -202,7 +202,7 @@ class GenerationService:
         with self._lock:
             if self._scorings.forget(call) and self._worker is not None:
                 self._worker.send(to_json(Cancel(call)))
-            self._place.pass_on(self)
+            self._slot.release(self)
 
     def _reweigh(self, generation_id: str, weights: Mapping[str, float]) -> None:
         """Send the worker new weights for what it is writing."""
@@ -221,7 +221,7 @@ class GenerationService:
                 self._waiting.remove(generation)
                 self._update_positions()
             elif self._worker is not None:
-                # Its place stays taken until the process says that it has stopped.
+                # It counts as running until the process reports that it has stopped.
                 self._worker.send(to_json(Cancel(generation_id)))
 
     def generation(self, generation_id: str) -> Generation:
@@ -268,7 +268,7 @@ class GenerationService:
             self._waiting.clear()
             self._scorings.fail_all("The server is being stopped.")
             self._worker_status = _STOPPED
-            self._place.pass_on(self)
+            self._slot.release(self)
         if worker is not None:
             worker.close()
 
@@ -302,7 +302,7 @@ class GenerationService:
             worker.close(wait=False)
 
     def enter(self) -> None:
-        """Start what waits, once the place of the process is this service's."""
+        """Start the waiting requests; the slot for the process now belongs to this service."""
         self._start_waiting()
 
     def __enter__(self) -> GenerationService:
@@ -323,8 +323,8 @@ class GenerationService:
         return self._worker
 
     def _start_waiting(self) -> None:
-        """Send the worker what it has room for, in turn, once its place is free."""
-        while self.is_waiting and self._place.take(self):
+        """Send the worker the next requests that it has room for, once this service holds the slot."""
+        while self.is_waiting and self._slot.acquire(self):
             if (generation := self._running.choose_next(self._waiting)) is None:
                 break
             worker = self._live_worker()
@@ -336,14 +336,14 @@ class GenerationService:
             if generation.weights != generation.request.weights:
                 worker.send(to_json(ChangeWeights(generation.id, dict(generation.weights))))
         self._update_positions()
-        self._place.pass_on(self)
+        self._slot.release(self)
 
     def _update_positions(self) -> None:
         for place, generation in enumerate(self._waiting.in_turn(self._running), start=1):
             before = len(self._running) + place - 1
-            again = f"{_LOST} " if generation.attempts else ""
-            again += "" if self._place.is_of(self) else f"{_OTHER_MODEL} "
-            generation.note(f"{again}{before} request{'s' * (before != 1)} before this one.", place)
+            reasons = f"{_LOST} " if generation.attempts else ""
+            reasons += "" if self._slot.is_available_to(self) else f"{_OTHER_MODEL} "
+            generation.note(f"{reasons}{before} request{'s' * (before != 1)} before this one.", place)
 
     def _on_message(self, worker: WorkerClient, message: dict[str, Any]) -> None:
         """Take in one message of the worker, in its client's reader thread."""
@@ -355,7 +355,7 @@ class GenerationService:
                 return
             if message.get("type") in (RepliesScored.__name__, ScoringFailed.__name__):
                 self._scorings.settle(from_json(RepliesScored | ScoringFailed, message))
-                self._place.pass_on(self)
+                self._slot.release(self)
                 return
             generation = self._running.get(str(message.get("id")))
             if generation is None:
@@ -387,9 +387,9 @@ class GenerationService:
         self._scorings.fail_all(f"{why} Send the request again: the process comes back by itself.")
         lost = [generation for generation in self._running if not generation.ended]
         self._running.clear()
-        again = [generation for generation in lost if generation.attempts < 2]
+        requeued = [generation for generation in lost if generation.attempts < 2]
         for generation in lost:
-            if generation in again:
+            if generation in requeued:
                 generation.requeue(_LOST)
             else:
                 reason = (
@@ -397,7 +397,7 @@ class GenerationService:
                     "Start again: the process comes back by itself."
                 )
                 generation.end(Phase.FAILED, reason)
-        self._waiting.add_first(again)
+        self._waiting.add_first(requeued)
 
     def _evict_ended(self) -> None:
         for generation_id in [known.id for known in self._generations.values() if known.ended]:

@@ -13,7 +13,7 @@ from map_core.errors import InputError
 from map_core.models.packaged import DEFAULT_MODEL
 from map_core.models.tuned import tuned_version
 from map_core.service.generation import Generation
-from map_core.service.process_place import ProcessPlace
+from map_core.service.process_slot import ProcessSlot
 from map_core.service.request_queue import CandidateLimits
 from map_core.service.service import GenerationService
 
@@ -34,7 +34,7 @@ class _Key(NamedTuple):
 _shared: dict[_Key, GenerationService] = {}
 _sharing = threading.Lock()
 #: A tuned model's process holds two models, so that there is one such process at a time.
-_tuned_place = ProcessPlace()
+_tuned_slot = ProcessSlot()
 
 
 def shared_service(
@@ -46,7 +46,7 @@ def shared_service(
     """Return the one service of this process for a model and how it is asked, created on first use.
 
     How much may wait, and how many candidates, are settings (:mod:`map_core.core.limits`). The processes of tuned
-    models take turns in one place (:mod:`map_core.service.process_place`); their services stay, with the generations
+    models take turns in one slot (:mod:`map_core.service.process_slot`); their services stay, with the generations
     that they have served.
     """
     key = _Key(model, engine, json.dumps(request_extra or {}, sort_keys=True), tuned, tuned_version(tuned))
@@ -61,7 +61,7 @@ def shared_service(
             candidate_limits=CandidateLimits(
                 limits.CANDIDATES.value, limits.CANDIDATES_OF_VISIT.value, limits.CANDIDATES_OF_REQUEST.value
             ),
-            place=_tuned_place if tuned else None,
+            slot=_tuned_slot if tuned else None,
         )
         _shared[key] = service  # the one used last comes last
         if tuned:

@@ -131,8 +131,8 @@ def preference_sentence(tally: Tally, wording: Wording = NUMBERS) -> str:
     percent = f"{amounts.percent(share.share)} ({amounts.fixed(100 * share.low)} to {amounts.percent(share.high)})"
     ties = f" {tally.tie} more {are_ties}." if tally.tie else ""
     counted = f"The aligned reply was preferred in {share.aligned} of {judgements}"
-    few = " Too few to be sure." if share.low < 0.5 < share.high else ""
-    return f"{counted}{wording.pick(f', {percent}.', f'.{few}')}{ties}"
+    caveat = " Too few to be sure." if share.low < 0.5 < share.high else ""
+    return f"{counted}{wording.pick(f', {percent}.', f'.{caveat}')}{ties}"
 
 
 def votes_csv(votes: Iterable[Vote]) -> str:

@@ -130,9 +130,9 @@ def checking_sentence(estimate: Mapping[str, Any]) -> str:
     """
     rounds, parts = estimate.get("rounds", 1), []
     if rounds > 1:
-        one, most = (amounts.rough_duration(count * estimate["round_seconds"]) for count in (1, rounds))
+        each_round, all_rounds = (amounts.rough_duration(count * estimate["round_seconds"]) for count in (1, rounds))
         parts.append(
-            f"Answering prompts takes about {one} each time, {most} if it learns {rounds} times, "
+            f"Answering prompts takes about {each_round} each time, {all_rounds} if it learns {rounds} times, "
             "with this machine as busy as it is now."
         )
     if check := estimate.get("check_seconds"):

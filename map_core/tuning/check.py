@@ -105,9 +105,9 @@ class TunedCheck:
     def share_interval(self, levels: np.ndarray, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
         """Return a bootstrap interval over prompts of :meth:`share_of_way`."""
         gained, way = (levels - self.base) @ self.lam, (self.forecast - self.base) @ self.lam
-        places = np.random.default_rng(seed).integers(len(way), size=(draws, len(way)))
-        total = way[places].sum(axis=1)
-        shares = gained[places].sum(axis=1) / np.where(total == 0, np.nan, total)
+        resampled = np.random.default_rng(seed).integers(len(way), size=(draws, len(way)))
+        total = way[resampled].sum(axis=1)
+        shares = gained[resampled].sum(axis=1) / np.where(total == 0, np.nan, total)
         low, high = np.nanquantile(shares, [(1 - self.level) / 2, (1 + self.level) / 2])
         return float(low), float(high)
 

@@ -76,11 +76,13 @@ def check_memory(files: ModelFiles, settings: TuningSettings) -> None:
     copies = _COPIES_FULL if settings.full else _COPIES_LORA
     needed, free = 4 * copies * weights, _memory()
     if needed > free:
-        ways = "Tune an adapter (--rank 8), " if settings.full and 4 * weights <= free else "Take a smaller model, "
+        alternative = (
+            "Tune an adapter (--rank 8), " if settings.full and 4 * weights <= free else "Take a smaller model, "
+        )
         raise InputError(
             f"{files.name} has about {amounts.rounded_up(weights)} weights; tuning "
             f"{'all of them' if settings.full else 'an adapter'} takes at least {amounts.byte_size(needed)} of memory, "
-            f"and {amounts.byte_size(free)} are free. {ways}or a machine with more memory."
+            f"and {amounts.byte_size(free)} are free. {alternative}or a machine with more memory."
         )
 
 

@@ -41,8 +41,8 @@ class HeldOutReplies:
         """Take at most `most` held-out prompts with two replies or more, spread over the table."""
         numbers = np.flatnonzero(~table.counted & (table.candidates > 1))
         if len(numbers) > most:
-            places = np.linspace(0, len(numbers) - 1, max(most, 1)).astype(int)
-            numbers = numbers[places[:most]]
+            positions = np.linspace(0, len(numbers) - 1, max(most, 1)).astype(int)
+            numbers = numbers[positions[:most]]
         return cls(table.values, lam, make_examples(table, lam, tokenizer, numbers.tolist()))
 
     @property

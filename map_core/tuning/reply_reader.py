@@ -77,13 +77,13 @@ class ReplyReader:
             with torch.autocast(self._policy.device.type, torch.bfloat16, enabled=self._bfloat16):
                 hidden = self._policy.base_hidden(batch)
             for state, targets in zip(hidden, batch.targets.to(hidden.device), strict=True):
-                there = targets != PADDING
+                is_token = targets != PADDING
                 shift, known = word_shifts(
-                    state[there], self._weight, targets[there], self._policy.stops, self._policy.temperature
+                    state[is_token], self._weight, targets[is_token], self._policy.stops, self._policy.temperature
                 )
                 shifts.append(shift.cpu().numpy())
-                states.append(state[there].cpu().numpy())
-                log_probs.append(known[targets[there] != END].cpu().numpy())
+                states.append(state[is_token].cpu().numpy())
+                log_probs.append(known[targets[is_token] != END].cpu().numpy())
         scored = score_beginnings(
             self._scorers,
             example.prompt,
@@ -113,12 +113,12 @@ def word_shifts(
     shifts, known = [], []
     ends = list(stops)
     for first in range(0, len(states), _CHUNK):
-        here = slice(first, first + _CHUNK)
-        logits = (states[here].to(weight.dtype) @ weight.T).float()
+        chunk = slice(first, first + _CHUNK)
+        logits = (states[chunk].to(weight.dtype) @ weight.T).float()
         probabilities = (logits / temperature).softmax(-1)
-        drawn = weight[targets[here].clamp(min=0)].float()
-        ended = targets[here] == END
+        drawn = weight[targets[chunk].clamp(min=0)].float()
+        ended = targets[chunk] == END
         drawn[ended] = (logits[ended][:, ends] / temperature).softmax(-1) @ weight[ends].float()
         shifts.append((drawn - (probabilities.to(weight.dtype) @ weight).float()) / temperature)
-        known.append(logits.log_softmax(-1).gather(-1, targets[here].clamp(min=0)[:, None])[:, 0])
+        known.append(logits.log_softmax(-1).gather(-1, targets[chunk].clamp(min=0)[:, None])[:, 0])
     return torch.cat(shifts), torch.cat(known)

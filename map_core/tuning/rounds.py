@@ -158,14 +158,14 @@ def round_of(check: TunedCheck, gains: np.ndarray, base: np.ndarray, targets: Ma
     """
     way = float(((check.forecast - check.base) @ check.lam).sum())
     levels, errors = base + gains.mean(axis=0), check.half_width(gains)
-    places = {name: check.values.index(name) for name in targets}
+    positions = {name: check.values.index(name) for name in targets}
     return Round(
         weights={name: float(w) for name, w in zip(check.values, check.lam, strict=True) if w},
-        levels={name: float(levels[j]) for name, j in places.items()},
-        errors={name: float(errors[j]) for name, j in places.items()},
+        levels={name: float(levels[j]) for name, j in positions.items()},
+        errors={name: float(errors[j]) for name, j in positions.items()},
         targets=dict(targets),
         share=float((gains @ check.lam).sum()) / way if way else 1.0,
-        gains={name: float(gains[:, j].mean()) for name, j in places.items()},
+        gains={name: float(gains[:, j].mean()) for name, j in positions.items()},
     )
 
 
@@ -181,18 +181,18 @@ def next_weights(own: RewardTable, now: Round) -> dict[str, float]:
     """
     oracle = MemoryOracle.of(own)
     names = list(now.targets)
-    places = np.array([own.values.index(name) for name in names])
-    scale = oracle.scale[places]
+    positions = np.array([own.values.index(name) for name in names])
+    scale = oracle.scale[positions]
     lam = np.array([now.weights.get(name, 0.0) for name in names]) * scale
     # How far each level is from its target, from the level that these replies have.
     gaps = np.array([now.targets[name] - now.levels[name] for name in names]) / scale
 
     def dual(wanted: np.ndarray) -> tuple[float, np.ndarray]:
         change = np.zeros(len(own.values))
-        change[places] = wanted - lam
+        change[positions] = wanted - lam
         moments = oracle.moments(change)
         value = moments.log_normaliser - float((wanted - lam) @ gaps)
-        return value, moments.levels[places] - gaps
+        return value, moments.levels[positions] - gaps
 
     bounds = [(0.0, float(weight) + MOST_UP) for weight in lam]
     weights = minimize(dual, lam, jac=True, bounds=bounds, method="L-BFGS-B").x

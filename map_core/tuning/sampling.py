@@ -59,11 +59,11 @@ def p0_difference(
         return P0Difference((), 0.0, 0)
     if not examples:
         return None
-    places = np.linspace(0, len(examples) - 1, min(PROMPTS, len(examples))).astype(int)
+    positions = np.linspace(0, len(examples) - 1, min(PROMPTS, len(examples))).astype(int)
     sums: list[float] = []
-    for place in places:
-        rows = range(min(REPLIES, len(examples[place].replies)))
-        sums += cut_mass(policy, ReplyBatch.of(examples[place], rows), sampling).tolist()
+    for position in positions:
+        rows = range(min(REPLIES, len(examples[position].replies)))
+        sums += cut_mass(policy, ReplyBatch.of(examples[position], rows), sampling).tolist()
     return P0Difference(cuts, -float(np.mean(sums)), len(sums))
 
 

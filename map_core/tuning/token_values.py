@@ -131,8 +131,10 @@ class TokenValueFit:
 
     def __init__(self, names: Iterable[str], limit: int, seed: int, penalties: Sequence[float] = PENALTIES) -> None:
         order = list(dict.fromkeys(names))
-        places = np.random.default_rng([seed, _FOLD_STREAM]).permutation(len(order))
-        self.folds = {name: int(place) % min(FOLDS, len(order)) for name, place in zip(order, places, strict=True)}
+        positions = np.random.default_rng([seed, _FOLD_STREAM]).permutation(len(order))
+        self.folds = {
+            name: int(position) % min(FOLDS, len(order)) for name, position in zip(order, positions, strict=True)
+        }
         self.limit, self._penalties = limit, tuple(penalties)
         self._scale: np.ndarray | None = None
         self._ends: list[tuple[int, np.ndarray, float]] = []
@@ -210,8 +212,8 @@ class TokenValueFit:
         features = np.concatenate([left for _, _, left, _ in self._left])
         rows = []
         for f in range(len(coefficients)):
-            there = fold != f if len(coefficients) > 1 else fold == f
-            rows.append(np.linalg.lstsq(features[there], squares[there], rcond=None)[0])
+            in_training = fold != f if len(coefficients) > 1 else fold == f
+            rows.append(np.linalg.lstsq(features[in_training], squares[in_training], rcond=None)[0])
         return np.array(rows)
 
 

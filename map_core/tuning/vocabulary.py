@@ -39,9 +39,9 @@ class LogNormalizer(torch.autograd.Function):
         constants, base_means, means = [], [], []
         scale = 1.0 / temperature
         for first in range(0, len(change), _CHUNK):
-            here = slice(first, first + _CHUNK)
-            probabilities = (base[here].to(weight.dtype) @ weight.T).float().mul_(scale).softmax(-1)
-            shifts = (change[here].to(weight.dtype) @ weight.T).float().mul_(scale)
+            chunk = slice(first, first + _CHUNK)
+            probabilities = (base[chunk].to(weight.dtype) @ weight.T).float().mul_(scale).softmax(-1)
+            shifts = (change[chunk].to(weight.dtype) @ weight.T).float().mul_(scale)
             top = shifts.amax(-1, keepdim=True)
             tilted = shifts.sub_(top).exp_().mul_(probabilities)
             total = tilted.sum(-1, keepdim=True)

@@ -19,7 +19,7 @@ from map_core.models.tuned import RECORD, tuned_folder, tuned_version
 from map_core.service import service, shared
 from map_core.service.generation import Generation
 from map_core.service.messages import GenerationCancelled, GenerationMessage, to_json
-from map_core.service.process_place import ProcessPlace
+from map_core.service.process_slot import ProcessSlot
 from map_core.service.shared import shared_generation, shared_service
 from map_core.service.snapshot import Phase
 from map_core.service.worker import ModelWorker
@@ -90,7 +90,7 @@ def save_tuned(name: str, record: str = "{}") -> Path:
 def _isolated_services(monkeypatch, tmp_path):
     monkeypatch.setenv("VALUE_PALETTE_TABLES", str(tmp_path))
     monkeypatch.setattr(shared, "_shared", {})
-    monkeypatch.setattr(shared, "_tuned_place", ProcessPlace())
+    monkeypatch.setattr(shared, "_tuned_slot", ProcessSlot())
     monkeypatch.setattr(service, "WorkerClient", FakeWorker)
     WORKERS.clear()
 
@@ -178,7 +178,7 @@ def test_next_in_queue_starts_after_a_process_is_lost(ending: str):
 
 
 def test_service_whose_process_was_replaced_still_accepts_requests():
-    """Another model may take the place between fetching the service and submitting the request."""
+    """Another model may acquire the slot between fetching the service and submitting the request."""
     kind = shared_service("tiny", tuned="Kind")
     kind.start()
     finished_generation("Funny")
