@@ -84,7 +84,7 @@ def judge_agreement(labels: Sequence[Label], value: str) -> JudgeAgreement:
     for answers in shared.values():
         for judge, other in permutations(answers, 2):
             agreements[judge].append(answers[judge] == answers[other])
-    yes = {judge: float(np.mean(given)) for judge, given in sorted(answers_by_judge.items())}
+    yes = {judge: float(np.mean(ones)) for judge, ones in sorted(answers_by_judge.items())}
     agrees = {judge: float(np.mean(agreed)) for judge, agreed in sorted(agreements.items())}
     return JudgeAgreement(value, kappa, low, high, observed, len(shared), yes, agrees)
 

@@ -198,9 +198,9 @@ def crossed_summary(crossed: CrossFitDelivery, name: str) -> list[str]:
             f"{_mean_with_interval(palette_shares[rising], crossed.level)}, under random weights at the same cost "
             f"{_mean_with_interval(random_shares[rising], crossed.level)}."
         )
-    whole = bootstrap_mean(crossed.improves_whole[rising], crossed.level)[0]
+    improves_unasked = bootstrap_mean(crossed.improves_whole[rising], crossed.level)[0]
     lines.append(
         "The same by reward on one half, with the targets that the half solved on meets unasked: "
-        f"{amounts.percent(whole)}."
+        f"{amounts.percent(improves_unasked)}."
     )
     return lines

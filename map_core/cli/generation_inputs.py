@@ -52,5 +52,5 @@ def sampling_settings(
         metadata = (
             table_format.load_metadata(table_format.DEFAULT_TABLE) if table_format.DEFAULT_TABLE.is_file() else {}
         )
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    return replace(SamplingSettings.from_metadata(metadata), **given)
+    overrides: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    return replace(SamplingSettings.from_metadata(metadata), **overrides)

@@ -90,12 +90,14 @@ def groups(
     except InputError as error:
         raise click.UsageError(str(error)) from error
     alone = satisfaction_alone(oracle, group_list, budget)
-    judged = [assess(oracle, group.targets, attainable=attainable) for group in group_list]
+    assessments = [assess(oracle, group.targets, attainable=attainable) for group in group_list]
     result: dict[str, Any] = {
         "form": oracle.form.value,
         "budget": min(budget, oracle.log_candidates),
         "base": by_name(oracle, oracle.base),
-        "groups": [_alone(oracle, group, assessment) for group, assessment in zip(group_list, judged, strict=True)],
+        "groups": [
+            _alone(oracle, group, assessment) for group, assessment in zip(group_list, assessments, strict=True)
+        ],
         "common": _described(oracle, group_list, fairest, alone, attainable),
         "nash": _described(oracle, group_list, bargain, alone, attainable) if bargain else None,
         "pairs": [_pair(oracle, group_list, pair) for pair in clashes(oracle, group_list, budget, attainable)],
@@ -142,7 +144,7 @@ def _described(
     attainable: AttainableLevels,
 ) -> dict[str, Any]:
     """Return a common palette as plain JSON values."""
-    judged = assess(oracle, common.targets, solution=common.solution, attainable=attainable)
+    assessment = assess(oracle, common.targets, solution=common.solution, attainable=attainable)
     solution = common.solution
     ess = oracle.effective_sample_size(solution.weights)
 
@@ -162,7 +164,7 @@ def _described(
         "levels": by_name(oracle, oracle.rewards_at(solution.levels)),
         "kl": solution.kl,
         "ess": ess.per_prompt,
-        "verdict": judged.verdict.value,
+        "verdict": assessment.verdict.value,
         "limit": common.limit.value,
         "gap": amounts.finite(common.gap),
         "groups": [
@@ -233,8 +235,8 @@ def _lines(oracle: Oracle, result: dict[str, Any]) -> Iterator[str]:
         yield _pair_line(pair)
     for case in result.get("use_cases", ()):
         where = case["use_case"] or "All prompts"
-        judged = "; ".join(f"{name} {VERDICTS[verdict]}" for name, verdict in case["groups"].items())
-        yield f"{where} ({case['prompts']} prompts): common {VERDICTS[case['common']]}; {judged}."
+        verdicts = "; ".join(f"{name} {VERDICTS[verdict]}" for name, verdict in case["groups"].items())
+        yield f"{where} ({case['prompts']} prompts): common {VERDICTS[case['common']]}; {verdicts}."
         if case["why_not"]:
             yield f"  {case['why_not']}"
 

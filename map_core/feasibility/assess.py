@@ -78,14 +78,14 @@ def assess(
     attainable = attainable or AttainableLevels(oracle)
     margin = attainable.margin(targets)
     if not margin.attainable:
-        instead = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable) if closest else None
-        return Assessment(targets, Verdict.OUT_OF_REACH, margin, None, None, instead, locked=locked)
+        alternative = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable) if closest else None
+        return Assessment(targets, Verdict.OUT_OF_REACH, margin, None, None, alternative, locked=locked)
     solution = solution or solve(oracle, targets)
     ess = oracle.effective_sample_size(solution.weights)
     inside = margin.value > MARGIN_TOLERANCE and solution.status is Status.CONVERGED
     verdict = Verdict.REACHABLE if inside and trust(oracle, ess) >= 0 else Verdict.ON_PAPER
     over_budget = budget is not None and solution.kl > budget * (1 + 1e-9)
-    instead = None
+    alternative = None
     if closest and (verdict is Verdict.ON_PAPER or over_budget):
-        instead = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable)
-    return Assessment(targets, verdict, margin, solution, ess, instead, over_budget, locked)
+        alternative = nearest(oracle, targets, budget=budget, locked=locked, attainable=attainable)
+    return Assessment(targets, verdict, margin, solution, ess, alternative, over_budget, locked)

@@ -214,10 +214,10 @@ class _CuttingPlanes:
         if not self._palette_solved:
             attainable = AttainableLevels(self.oracle)
             locked = np.array([False] * len(self._target_levels) + [not column.mix for column in self.columns])
-            instead = nearest(self.oracle, targets, locked=locked, attainable=attainable)
-            if instead is None:
+            nearest_palette = nearest(self.oracle, targets, locked=locked, attainable=attainable)
+            if nearest_palette is None:
                 return None
-            solution = instead.solution
+            solution = nearest_palette.solution
         self._solution = solution
         return solution
 

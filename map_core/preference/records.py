@@ -82,10 +82,10 @@ def _choice(table: RewardTable, prompts: Mapping[str, int], record: Any) -> Pair
 
 def _whole(number: Any) -> int:
     """Return a whole number, whether it is written as one, as text or with a fraction of 0."""
-    whole = int(number)
-    if not isinstance(number, str) and whole != number:
+    integer = int(number)
+    if not isinstance(number, str) and integer != number:
         raise ValueError(f"{number} is no whole number")
-    return whole
+    return integer
 
 
 def read_choices(table: RewardTable, path: Path) -> tuple[PairChoice, ...]:

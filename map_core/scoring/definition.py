@@ -107,24 +107,24 @@ class Definition:
         return entry if self.head is None else entry | {"head": self.head.as_dict()}
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> Definition:
+    def from_dict(cls, data: Mapping[str, Any]) -> Definition:
         """Read a definition from the plain values of :meth:`as_dict`.
 
         Raises:
             InputError: a field is missing, unknown, or cannot be used.
         """
-        if not isinstance(given, Mapping):
-            raise InputError(f"A definition is {type(given).__name__}; expected an object with name, more and less.")
-        unknown = sorted(map(str, given.keys() - cls.__dataclass_fields__.keys()))
+        if not isinstance(data, Mapping):
+            raise InputError(f"A definition is {type(data).__name__}; expected an object with name, more and less.")
+        unknown = sorted(map(str, data.keys() - cls.__dataclass_fields__.keys()))
         if unknown:
             raise InputError(
                 f"A definition has the unknown field {unknown[0]!r}; there are {', '.join(cls.__dataclass_fields__)}."
             )
-        missing = [name for name in ("name", "more", "less") if name not in given]
+        missing = [name for name in ("name", "more", "less") if name not in data]
         if missing:
             raise InputError(f"A definition lacks {missing[0]!r}; expected at least name, more and less.")
-        fields = dict(given)
-        fields.setdefault("title", title_from(str(given["name"])))
+        fields = dict(data)
+        fields.setdefault("title", title_from(str(data["name"])))
         return cls(**fields)
 
     def to_json(self) -> str:
@@ -139,10 +139,10 @@ class Definition:
             InputError: the text is not JSON, or not a definition.
         """
         try:
-            given = json.loads(text)
+            data = json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
             raise InputError(f"The definition is not JSON ({error}); expected the output of to_json.") from error
-        return cls.from_dict(given)
+        return cls.from_dict(data)
 
 
 def name_from(title: str, taken: Sequence[str] = ()) -> str:

@@ -51,22 +51,22 @@ class FunctionScorer(Scorer):
     family = FUNCTION
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        given = check_settings(f"the value {name!r}", settings, _SETTINGS)
-        if "function" not in given:
+        checked = check_settings(f"the value {name!r}", settings, _SETTINGS)
+        if "function" not in checked:
             raise InputError(f"The value {name!r} lacks 'function'; expected {_SETTINGS['function'].words}.")
-        self._given = given
-        self._file, self._function_name = _place(name, given["function"])
+        self._given = checked
+        self._file, self._function_name = _place(name, checked["function"])
         self.card = Card(
             name=name,
-            title=str(given.get("title", title_from(name))),
-            measures=str(given.get("measures", f"What the function {given['function']} gives for it.")),
-            misses=str(given.get("misses", "What the function does not look at.")),
-            licence=str(given.get("licence", "that of the function")),
-            source=given["function"],
+            title=str(checked.get("title", title_from(name))),
+            measures=str(checked.get("measures", f"What the function {checked['function']} gives for it.")),
+            misses=str(checked.get("misses", "What the function does not look at.")),
+            licence=str(checked.get("licence", "that of the function")),
+            source=checked["function"],
             version="1",
-            partial=bool(given.get("partial", False)),
+            partial=bool(checked.get("partial", False)),
             costs=Cost.NONE,
-            needs=(f"the function {given['function']}",),
+            needs=(f"the function {checked['function']}",),
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -81,14 +81,14 @@ class HeadEvidence:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, given: Any) -> HeadEvidence:
+    def from_dict(cls, data: Any) -> HeadEvidence:
         """Read the plain values of :meth:`as_dict`.
 
         Raises:
             InputError: they have another form.
         """
         try:
-            fields = dict(given)
+            fields = dict(data)
             fields["overall"], within = _comparison(fields["overall"]), fields.get("within")
             fields["within"] = None if within is None else _comparison(within)
             evidence = cls(**fields)
@@ -102,8 +102,8 @@ class HeadEvidence:
         return evidence
 
 
-def _comparison(given: Any) -> HeadComparison:
-    comparison = HeadComparison(**given)
+def _comparison(data: Any) -> HeadComparison:
+    comparison = HeadComparison(**data)
     numbers = [number for number in asdict(comparison).values() if number is not None]
     if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
         raise ValueError("a number is missing")
@@ -163,22 +163,22 @@ class HeadWeights:
         return entry if self.evidence is None else entry | {"evidence": self.evidence.as_dict()}
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> HeadWeights:
+    def from_dict(cls, data: Mapping[str, Any]) -> HeadWeights:
         """Read weights from the plain values of :meth:`as_dict`; ``weights`` may also be a list of numbers.
 
         Raises:
             InputError: a field is missing, unknown, or cannot be used.
         """
         fields = {"weights", "intercept", "slope", "embedder"}
-        if not isinstance(given, Mapping) or not fields <= given.keys() <= fields | {"evidence"}:
-            named = ", ".join(map(repr, given)) if isinstance(given, Mapping) else repr(given)
+        if not isinstance(data, Mapping) or not fields <= data.keys() <= fields | {"evidence"}:
+            named = ", ".join(map(repr, data)) if isinstance(data, Mapping) else repr(data)
             raise InputError(f"A head has {named or 'no fields'}; expected weights, intercept, slope and embedder.")
-        evidence = given.get("evidence")
+        evidence = data.get("evidence")
         return cls(
-            _weights(given["weights"]),
-            given["intercept"],
-            given["slope"],
-            given["embedder"],
+            _weights(data["weights"]),
+            data["intercept"],
+            data["slope"],
+            data["embedder"],
             None if evidence is None else HeadEvidence.from_dict(evidence),
         )
 
@@ -190,24 +190,24 @@ def _float32(weights: Sequence[float]) -> bytes:
     return packed.tobytes()
 
 
-def _weights(given: Any) -> tuple[float, ...]:
+def _weights(data: Any) -> tuple[float, ...]:
     """Read weights, rounded to float32 as in files, so that a copy gives the same scores."""
     try:
-        if isinstance(given, str):
+        if isinstance(data, str):
             packed = array("f")
-            packed.frombytes(base64.b64decode(given, validate=True))
+            packed.frombytes(base64.b64decode(data, validate=True))
             if sys.byteorder == "big":
                 packed.byteswap()
             return tuple(packed)
-        if isinstance(given, Sequence) and all(
-            isinstance(number, int | float) and not isinstance(number, bool) for number in given
+        if isinstance(data, Sequence) and all(
+            isinstance(number, int | float) and not isinstance(number, bool) for number in data
         ):
-            return tuple(array("f", given))
+            return tuple(array("f", data))
     except (binascii.Error, ValueError, OverflowError) as error:
         raise InputError(
             f"The weights of a head are not understood ({error}); expected base64 of 32-bit numbers, or a list of "
             "numbers."
         ) from error
     raise InputError(
-        f"The weights of a head are {type(given).__name__}; expected base64 of 32-bit numbers, or a list of numbers."
+        f"The weights of a head are {type(data).__name__}; expected base64 of 32-bit numbers, or a list of numbers."
     )

@@ -71,30 +71,30 @@ class Judge(Scorer):
     family = JUDGE
 
     def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels, *, trusted: bool = False) -> None:
-        given = check_settings(f"the value {name!r}", settings, _SETTINGS)
-        address = model_address(name, given, _SETTINGS, ("model", "question"))
-        self._lowest, self._highest = given.get("lowest", 1), given.get("highest", 9)
+        checked = check_settings(f"the value {name!r}", settings, _SETTINGS)
+        address = model_address(name, checked, _SETTINGS, ("model", "question"))
+        self._lowest, self._highest = checked.get("lowest", 1), checked.get("highest", 9)
         if not 0 <= self._lowest < self._highest <= 9:
             raise InputError(
                 f"The ratings of {name!r} go from {self._lowest} to {self._highest}; expected two digits, the lowest "
                 "below the highest."
             )
-        if given.get("at_once", 1) < 1 or given.get("seconds", 1) <= 0:
+        if checked.get("at_once", 1) < 1 or checked.get("seconds", 1) <= 0:
             raise InputError(f"at_once and seconds of {name!r} must be above 0.")
-        self._extra = check_request_extra(given.get("extra", {}))
-        self._given, self._models, self._address, self._trusted = given, models, address, trusted
+        self._extra = check_request_extra(checked.get("extra", {}))
+        self._given, self._models, self._address, self._trusted = checked, models, address, trusted
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
         self.card = Card(
             name=name,
-            title=str(given.get("title", title_from(name))),
-            measures=f"What the judge answers to: {given['question']}",
+            title=str(checked.get("title", title_from(name))),
+            measures=f"What the judge answers to: {checked['question']}",
             misses="What the judge cannot tell; judges favour long replies and their own style.",
-            licence=str(given.get("licence", "that of the judge, see its page")),
+            licence=str(checked.get("licence", "that of the judge, see its page")),
             source="Expected rating from token probabilities, after Liu et al., G-Eval, EMNLP 2023",
             version="1",
             partial=False,
             costs=Cost.NETWORK,
-            needs=(f"the server of {given['model']}", f"its key in {KEYS_BY_HOST}, if it wants one"),
+            needs=(f"the server of {checked['model']}", f"its key in {KEYS_BY_HOST}, if it wants one"),
         )
 
     @property

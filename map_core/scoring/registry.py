@@ -137,9 +137,9 @@ def resolve(
         InputError: an unknown value, one that is named twice, none, a custom one with the name of a built-in one, or
             invalid settings.
     """
-    given = list(own.values() if isinstance(own, Mapping) else own)
+    own_scorers = list(own.values() if isinstance(own, Mapping) else own)
     specified: dict[str, Specification] = {}
-    for entry in (Specification.of(entry) if isinstance(entry, Definition) else entry for entry in given):
+    for entry in (Specification.of(entry) if isinstance(entry, Definition) else entry for entry in own_scorers):
         if entry.family == BUILT_IN:
             continue
         if entry.name in _BUILT_IN:
@@ -196,7 +196,7 @@ def make_scorer(specification: Specification, models: ScoringModels) -> Scorer:
     if "transform" not in specification.settings:
         return FAMILIES[specification.family](specification, models)
     plain = replace(
-        specification, settings={key: given for key, given in specification.settings.items() if key != "transform"}
+        specification, settings={key: setting for key, setting in specification.settings.items() if key != "transform"}
     )
     return Transformed(
         FAMILIES[specification.family](plain, models), Transform.from_dict(specification.settings["transform"])

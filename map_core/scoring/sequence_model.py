@@ -194,14 +194,14 @@ class SequenceModel:
     def _tokens(self, text: Text, cut_start: bool) -> tuple[list[int], list[int] | None, bool]:
         self.tokenizer.truncation_side = self._truncation_side or ("left" if cut_start else "right")
         given = {"text": text.first, "text_pair": text.second, "add_special_tokens": text.special}
-        whole = self.tokenizer(**given, truncation=False, verbose=False)
-        cut = len(whole["input_ids"]) > self.longest
+        tokens = self.tokenizer(**given, truncation=False, verbose=False)
+        cut = len(tokens["input_ids"]) > self.longest
         if cut:
-            whole = self.tokenizer(**given, truncation="longest_first", max_length=self.longest)
-        kinds = whole.get("token_type_ids")
-        if not whole["input_ids"]:  # an empty text, to which the tokenizer adds nothing
+            tokens = self.tokenizer(**given, truncation="longest_first", max_length=self.longest)
+        kinds = tokens.get("token_type_ids")
+        if not tokens["input_ids"]:  # an empty text, to which the tokenizer adds nothing
             return [self._empty()], [0] if kinds is not None else None, False
-        return list(whole["input_ids"]), list(kinds) if kinds is not None else None, cut
+        return list(tokens["input_ids"]), list(kinds) if kinds is not None else None, cut
 
     def _empty(self) -> int:
         """Return the token that represents a text without tokens."""

@@ -75,26 +75,26 @@ class Served(Scorer):
     family = SERVED
 
     def __init__(self, name: str, settings: Mapping[str, Any], models: ScoringModels, *, trusted: bool = False) -> None:
-        given = check_settings(f"the value {name!r}", settings, _SETTINGS)
-        address = model_address(name, given, _SETTINGS, ("model", "endpoint"))
-        self._endpoint = given["endpoint"]
-        self._scale = given.get("scale", "served" if self._endpoint == GET_REWARD else "logit")
-        self._template = given.get("template", {SCORE: "pair"}.get(self._endpoint, ""))
-        _check(name, given, self._endpoint, self._scale, self._template)
-        self._given, self._models, self._address, self._trusted = given, models, address, trusted
+        checked = check_settings(f"the value {name!r}", settings, _SETTINGS)
+        address = model_address(name, checked, _SETTINGS, ("model", "endpoint"))
+        self._endpoint = checked["endpoint"]
+        self._scale = checked.get("scale", "served" if self._endpoint == GET_REWARD else "logit")
+        self._template = checked.get("template", {SCORE: "pair"}.get(self._endpoint, ""))
+        _check(name, checked, self._endpoint, self._scale, self._template)
+        self._given, self._models, self._address, self._trusted = checked, models, address, trusted
         self._known: OrderedDict[ServedText, np.ndarray] = OrderedDict()
         self._options: dict[str, Any] | None = None  # what the server is asked for, once it is known to take it
         self.card = Card(
             name=name,
-            title=str(given.get("title", title_from(name))),
-            measures=str(given.get("measures", f"What the model {address.name} on its server gives for it.")),
-            misses=str(given.get("misses", "What the model was not trained on; judge pairs to see.")),
-            licence=str(given.get("licence", "that of the model, see its page")),
-            source=given["model"],
+            title=str(checked.get("title", title_from(name))),
+            measures=str(checked.get("measures", f"What the model {address.name} on its server gives for it.")),
+            misses=str(checked.get("misses", "What the model was not trained on; judge pairs to see.")),
+            licence=str(checked.get("licence", "that of the model, see its page")),
+            source=checked["model"],
             version="1",
             partial=False,
             costs=Cost.NETWORK,
-            needs=(f"the server of {given['model']}", f"its key in {KEYS_BY_HOST}, if it wants one"),
+            needs=(f"the server of {checked['model']}", f"its key in {KEYS_BY_HOST}, if it wants one"),
         )
 
     @property
@@ -249,7 +249,7 @@ _MEND = (
 )
 
 
-def _check(name: str, given: Mapping[str, Any], endpoint: str, scale: str, template: str) -> None:
+def _check(name: str, settings: Mapping[str, Any], endpoint: str, scale: str, template: str) -> None:
     """Refuse settings from which no request can be built."""
     if endpoint not in ENDPOINTS:
         raise InputError(f"endpoint of {name!r} is {endpoint!r}; expected one of {', '.join(ENDPOINTS)}.")
@@ -265,14 +265,15 @@ def _check(name: str, given: Mapping[str, Any], endpoint: str, scale: str, templ
             GET_REWARD: "reply, or the whole text that the server scores, with {prompt} and {reply}",
         }.get(endpoint, "reply, chat, or a text with {prompt} and {reply}")
         raise InputError(f"template of {name!r} is {template!r}; for endpoint = {endpoint!r} expected {expected}.")
-    if given.get("sign", 1) not in (1, -1):
-        raise InputError(f"sign of {name!r} is {given['sign']!r}; expected 1 or -1.")
-    if given.get("token", "last") != "last":
-        raise InputError(f"token of {name!r} is {given['token']!r}; expected last.")
-    if given.get("longest", 1) < -1 or given.get("longest", 1) == 0 or ("longest" in given and endpoint == GET_REWARD):
+    if settings.get("sign", 1) not in (1, -1):
+        raise InputError(f"sign of {name!r} is {settings['sign']!r}; expected 1 or -1.")
+    if settings.get("token", "last") != "last":
+        raise InputError(f"token of {name!r} is {settings['token']!r}; expected last.")
+    longest = settings.get("longest", 1)
+    if longest < -1 or longest == 0 or ("longest" in settings and endpoint == GET_REWARD):
         raise InputError(
-            f"longest of {name!r} is {given['longest']}; expected a number of tokens from 1, or -1, and none with "
+            f"longest of {name!r} is {longest}; expected a number of tokens from 1, or -1, and none with "
             f"endpoint = {GET_REWARD!r}, whose server cuts texts by itself."
         )
-    if min(given.get("at_once", 1), given.get("batch", 1)) < 1 or given.get("seconds", 1) <= 0:
+    if min(settings.get("at_once", 1), settings.get("batch", 1)) < 1 or settings.get("seconds", 1) <= 0:
         raise InputError(f"at_once, batch and seconds of {name!r} must be above 0.")

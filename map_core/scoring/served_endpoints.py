@@ -78,10 +78,10 @@ def outputs_in(endpoint: str, answer: object, count: int, last_token: bool) -> n
     if not isinstance(answer, Mapping):
         raise UnexpectedAnswer(f"it answers with {_shown(answer)}, which is no object")
     if endpoint == GET_REWARD:
-        given = answer.get("rewards", answer.get("scores"))
-        if not isinstance(given, list):
+        rewards = answer.get("rewards", answer.get("scores"))
+        if not isinstance(rewards, list):
             raise UnexpectedAnswer(f"its answer has no list of rewards but the fields {', '.join(map(str, answer))}")
-        rows = [reward if isinstance(reward, list) else [reward] for reward in given]
+        rows = [reward if isinstance(reward, list) else [reward] for reward in rewards]
     else:
         rows = [_outputs(endpoint, entry, last_token) for entry in _entries(answer)]
     if len(rows) != count:
@@ -110,16 +110,17 @@ def _entries(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _outputs(endpoint: str, entry: Mapping[str, Any], last_token: bool) -> list[Any]:
     name = {CLASSIFY: "probs", POOLING: "data", SCORE: "score"}[endpoint]
-    given = [entry.get(name)] if endpoint == SCORE else entry.get(name)
-    if not isinstance(given, list):
+    entries = [entry.get(name)] if endpoint == SCORE else entry.get(name)
+    if not isinstance(entries, list):
         raise UnexpectedAnswer(f"it tells no {name} of a text but {_shown(dict(entry))}")
-    if given and all(isinstance(row, list) for row in given):  # a row a token
-        if len(given) > 1 and not last_token:
+    if entries and all(isinstance(row, list) for row in entries):  # a row a token
+        if len(entries) > 1 and not last_token:
             raise UnexpectedAnswer(
-                f'it gives outputs for each of {len(given)} tokens; take token = "last" if those of the last are meant'
+                f'it gives outputs for each of {len(entries)} tokens; take token = "last" if '
+                "those of the last are meant"
             )
-        return list(given[-1])
-    return given
+        return list(entries[-1])
+    return entries
 
 
 def _shown(value: object) -> str:

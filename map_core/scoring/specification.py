@@ -76,15 +76,15 @@ def read_values_file(path: Path) -> dict[str, Specification]:
     """
     try:
         text = read_text(path)
-        given = load_json(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        data = load_json(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except InputError:
         raise
     except (ValueError, RecursionError) as error:  # decoding, TOML and JSON errors are all of this kind
         raise InputError(f"The values file {path} is not understood ({error}); expected TOML, or JSON.") from error
-    if not isinstance(given, Mapping) or not given:
+    if not isinstance(data, Mapping) or not data:
         raise InputError(f"The values file {path} names no value; expected a table a value, as in [calm_nurse].")
     specifications = {}
-    for name, entry in given.items():
+    for name, entry in data.items():
         if not isinstance(entry, Mapping):
             raise InputError(f"{name!r} in {path} is {entry!r}; expected a table, as in [{name}] and lines below it.")
         settings = {key: setting for key, setting in entry.items() if key != "family"}

@@ -71,35 +71,35 @@ class Transform:
 
     def apply(self, rewards: np.ndarray) -> np.ndarray:
         """Convert rewards of any shape; NaN stays NaN, and percentiles are clipped to 0 and 100."""
-        given = np.asarray(rewards, dtype=np.float64)
+        numbers = np.asarray(rewards, dtype=np.float64)
         match self.unit:
             case Unit.STANDARD:
-                return (given - self.mean) / self.scale
+                return (numbers - self.mean) / self.scale
             case Unit.PERCENTILE:
-                return np.asarray(np.interp(given, self.knots, np.linspace(0.0, 100.0, len(self.knots))))
+                return np.asarray(np.interp(numbers, self.knots, np.linspace(0.0, 100.0, len(self.knots))))
             case Unit.PROBABILITY:
-                return np.asarray(np.exp(-np.logaddexp(0.0, -given)))
-        return given
+                return np.asarray(np.exp(-np.logaddexp(0.0, -numbers)))
+        return numbers
 
     def as_dict(self) -> dict[str, Any]:
         """Return the transform as plain JSON values, the arguments of :class:`Transform`."""
         return {"unit": self.unit.value, "mean": self.mean, "scale": self.scale, "knots": list(self.knots)}
 
     @classmethod
-    def from_dict(cls, given: Any) -> Transform:
+    def from_dict(cls, data: Any) -> Transform:
         """Read a transform from the plain values of :meth:`as_dict`, or from the name of a unit without parameters.
 
         Raises:
             InputError: it is neither.
         """
-        if isinstance(given, str) and given in (Unit.RAW, Unit.PROBABILITY):
-            return cls(Unit(given))
-        if not isinstance(given, Mapping) or not {"unit"} <= given.keys() <= set(cls.__dataclass_fields__):
+        if isinstance(data, str) and data in (Unit.RAW, Unit.PROBABILITY):
+            return cls(Unit(data))
+        if not isinstance(data, Mapping) or not {"unit"} <= data.keys() <= set(cls.__dataclass_fields__):
             raise InputError(
-                f"transform is {given!r}; expected raw or probability, or what a table's metadata records for "
+                f"transform is {data!r}; expected raw or probability, or what a table's metadata records for "
                 "standard and percentile, which are fitted on its replies."
             )
-        return cls(**given)
+        return cls(**data)
 
 
 class Transformed(Scorer):

@@ -217,15 +217,15 @@ def separations(table: RewardTable, labels: Sequence[Label]) -> dict[str, Separa
     by_value = {}
     for column, value in enumerate(table.values):
         judged = [(row, label.labels[value]) for row, label in zip(rows, labels, strict=True) if value in label.labels]
-        given = np.array([label for _, label in judged])
-        positives, negatives = int(np.sum(given == 1)), int(np.sum(given == 0))
+        outcomes = np.array([label for _, label in judged])
+        positives, negatives = int(np.sum(outcomes == 1)), int(np.sum(outcomes == 0))
         if min(positives, negatives) >= 2:
             judged_rows = [row for row, _ in judged]
             scores = table.rewards[judged_rows, column]
-            overall = auc(scores, given)
+            overall = auc(scores, outcomes)
             measured = Separation(value, *overall, positives, negatives)
             with suppress(InputError):  # too few prompts have replies of both labels
-                within = within_prompt_auc(scores, given, [table.prompt_of(row) for row in judged_rows])
+                within = within_prompt_auc(scores, outcomes, [table.prompt_of(row) for row in judged_rows])
                 measured = replace(
                     measured,
                     within=within.auc,
