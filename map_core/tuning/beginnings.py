@@ -19,7 +19,7 @@ from map_core.scoring import Scorer, score_checked
 
 
 @dataclass(frozen=True, eq=False)
-class ScoredReply:
+class ScoredBeginnings:
     """A reply with the scores of its beginnings.
 
     Args:
@@ -44,7 +44,7 @@ def score_beginnings(
     finished: np.ndarray,
     decode: Callable[[Sequence[int]], str],
     every: int,
-) -> list[ScoredReply]:
+) -> list[ScoredBeginnings]:
     """Score the beginnings of replies to one prompt.
 
     Args:
@@ -72,12 +72,12 @@ def score_beginnings(
             scores[:, value] = score_checked(scorer, prompt, beginnings)
     parts = np.split(scores, np.cumsum([len(own) for own in stops])[:-1])
     return [
-        ScoredReply(own, part, row, len(tokens) + int(ended))
+        ScoredBeginnings(own, part, row, len(tokens) + int(ended))
         for own, part, row, tokens, ended in zip(stops, parts, rewards, replies, finished, strict=True)
     ]
 
 
-def centred_scores(replies: Sequence[ScoredReply]) -> list[np.ndarray]:
+def centred_scores(replies: Sequence[ScoredBeginnings]) -> list[np.ndarray]:
     """Return the scores (beginning, value) of each reply less the mean of all replies at that length."""
     longest = max((reply.stops for reply in replies), key=len)
     means = []
@@ -91,7 +91,7 @@ def centred_scores(replies: Sequence[ScoredReply]) -> list[np.ndarray]:
     return [reply.scores - np.array(means[: len(reply.stops)]).reshape(reply.scores.shape) for reply in replies]
 
 
-def slopes(prompts: Sequence[Sequence[ScoredReply]]) -> np.ndarray:
+def slopes(prompts: Sequence[Sequence[ScoredBeginnings]]) -> np.ndarray:
     """Return the slopes (beginning, value) of rewards on centred scores; neighbouring lengths share their replies.
 
     Args:
@@ -108,7 +108,7 @@ def slopes(prompts: Sequence[Sequence[ScoredReply]]) -> np.ndarray:
     return np.divide(products, squares, out=np.zeros_like(products), where=squares > 1e-12)
 
 
-def advantages(replies: Sequence[ScoredReply], slopes: np.ndarray, partial: Sequence[bool]) -> list[np.ndarray]:
+def advantages(replies: Sequence[ScoredBeginnings], slopes: np.ndarray, partial: Sequence[bool]) -> list[np.ndarray]:
     """Return the advantages (action, value) of each reply, in reward units.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from map_core.scoring import Scorer
-from map_core.tuning.beginnings import ScoredReply, score_beginnings
+from map_core.tuning.beginnings import ScoredBeginnings, score_beginnings
 from map_core.tuning.examples import PromptExamples
 from map_core.tuning.policy import END, PADDING, Policy, ReplyBatch
 
@@ -33,7 +33,7 @@ class ReadPrompt:
 
     shifts: np.ndarray
     states: np.ndarray
-    scored: list[ScoredReply]
+    scored: list[ScoredBeginnings]
 
 
 class ReplyReader:

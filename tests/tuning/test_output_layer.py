@@ -13,7 +13,7 @@ import torch
 from map_core.core.types import Reply
 from map_core.errors import InputError
 from map_core.scoring import Card, Scorer
-from map_core.tuning.beginnings import ScoredReply, advantages, centred_scores, score_beginnings, slopes
+from map_core.tuning.beginnings import ScoredBeginnings, advantages, centred_scores, score_beginnings, slopes
 from map_core.tuning.output_layer import OutputSums, low_rank, solve
 from map_core.tuning.policy import Policy
 from map_core.tuning.settings import TuningMethod, TuningSettings
@@ -154,7 +154,7 @@ class Length(Scorer):
         return np.array([float(reply.text.count("a")) for reply in replies])
 
 
-def random_scored_replies(rng: np.random.Generator) -> list[ScoredReply]:
+def random_scored_beginnings(rng: np.random.Generator) -> list[ScoredBeginnings]:
     """Return scored replies of letters, each an "a" with probability 1/2."""
     tokens = [tuple(rng.integers(0, 2, size=int(rng.integers(3, 13))).tolist()) for _ in range(64)]
     rewards = np.array([[float(sum(words)), float(sum(words))] for words in tokens])
@@ -172,7 +172,7 @@ def random_scored_replies(rng: np.random.Generator) -> list[ScoredReply]:
 
 def test_beginnings_are_scored_and_their_changes_add_up_to_the_reward():
     rng = np.random.default_rng(0)
-    prompts = [random_scored_replies(rng) for _ in range(20)]
+    prompts = [random_scored_beginnings(rng) for _ in range(20)]
     assert {reply.stops for reply in prompts[0]} <= {(), (4,), (4, 8)}
     fitted = slopes(prompts)
     assert fitted.shape == (2, 2)
@@ -185,15 +185,15 @@ def test_beginnings_are_scored_and_their_changes_add_up_to_the_reward():
 
 
 def test_without_slopes_a_beginning_is_worth_its_score():
-    reply = ScoredReply((4,), np.array([[3.0]]), np.array([5.0]), 6)
-    other = ScoredReply((4,), np.array([[1.0]]), np.array([1.0]), 6)
+    reply = ScoredBeginnings((4,), np.array([[3.0]]), np.array([5.0]), 6)
+    other = ScoredBeginnings((4,), np.array([[1.0]]), np.array([1.0]), 6)
     (gains, _) = advantages([reply, other], np.zeros((0, 1)), [True])
     assert gains[:, 0].tolist() == [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]  # 3 less the mean 2, then 2 less that
 
 
 def test_a_finished_reply_counts_with_its_reward_in_the_mean_of_longer_beginnings():
-    short = ScoredReply((), np.zeros((0, 1)), np.array([5.0]), 3)
-    long = ScoredReply((4,), np.array([[1.0]]), np.array([9.0]), 8)
+    short = ScoredBeginnings((), np.zeros((0, 1)), np.array([5.0]), 3)
+    long = ScoredBeginnings((4,), np.array([[1.0]]), np.array([9.0]), 8)
     assert [part.tolist() for part in centred_scores([short, long])] == [[], [[-2.0]]]
 
 
