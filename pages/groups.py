@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from map_core.access import Kind
 from pages.view.groups import meeting_host, results, roster
 from pages.view.session import header, palette_state
-from pages.view.shell import background, markup
+from pages.view.shell import account, background, markup
 
 scene, palette = palette_state.current()
 
@@ -27,7 +28,13 @@ roster.draw_problem()
 with st.container(horizontal=True, vertical_alignment="center", key="group_ways"):
     st.html(markup.note("Add a group from"), width="content")
     roster.draw_add_menus(scene, palette)
-    with st.popover("Open a meeting", icon=":material/qr_code_2:", type="primary", key="open_meeting"):
+    may_host = account.may_create(Kind.MEETING)
+    with st.popover(
+        "Open a meeting",
+        icon=":material/qr_code_2:",
+        type="primary" if may_host else "secondary",
+        key="open_meeting",
+    ):
         meeting_host.draw_open_form(scene)
 
 seated = roster.seated_groups()
@@ -37,7 +44,8 @@ if not seated:
         st.html(
             markup.note(
                 "Add the current palette under the name of the group that it belongs to, change it on the page Set, "
-                "and add the next one. Or open a meeting, in which each person sets a palette on a phone."
+                "and add the next one."
+                + (" Or open a meeting, in which each person sets a palette on a phone." if may_host else "")
             )
         )
         st.button(

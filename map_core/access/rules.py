@@ -86,6 +86,17 @@ CREATES: dict[Kind, Role | tuple[str, Role]] = {
     Kind.MEETING: Role.MEMBER,
     Kind.MODEL: (MAY_NAME_MODELS, Role.OPERATOR),
 }
+#: What creating a kind is called in sentences.
+CREATING: dict[Kind, str] = {
+    Kind.PALETTE: "save palettes",
+    Kind.VALUE: "define values",
+    Kind.TABLE: "add tables",
+    Kind.BUILD: "build tables or tune models",
+    Kind.VOTE: "vote",
+    Kind.GENERATION: "have replies written",
+    Kind.MEETING: "open meetings",
+    Kind.MODEL: "name models",
+}
 
 
 def may(visitor: Visitor, action: Action, thing: Thing) -> bool:
@@ -130,7 +141,7 @@ def require(visitor: Visitor, action: Action, thing: Thing) -> None:
         required = role_that_creates(thing.kind)
         required_role = "an operator" if required is Role.OPERATOR else f"a {required.value}"
         own_role = "A guest" if visitor.role is Role.GUEST else "A member"
-        raise AccessError(f"{own_role} of this app cannot add a {thing.kind.value}; that takes {required_role}. {ASK}")
+        raise AccessError(f"{own_role} of this app cannot {CREATING[thing.kind]}; that takes {required_role}. {ASK}")
     if action is Action.SEE:
         raise AccessError(f"There is no such {thing.kind.value}, or it is not shared with you.")
     whose = "somebody else's" if thing.owner else "everybody's, and guests only look at it"

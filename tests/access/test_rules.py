@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from map_core.access import LOCAL, Action, Kind, Role, Thing, Visibility, Visitor, may, require
-from map_core.access.rules import MAY_BUILD, MAY_NAME_MODELS
+from map_core.access.rules import CREATING, MAY_BUILD, MAY_NAME_MODELS
 from map_core.errors import AccessError, InputError
 
 ANN = Visitor("ann", "Ann", Role.MEMBER)
@@ -82,8 +82,8 @@ def test_settings_say_who_builds_and_who_names_models(monkeypatch):
 @pytest.mark.parametrize(
     ("who", "action", "thing", "words"),
     [
-        (GUEST, Action.CREATE, Thing(Kind.PALETTE), "A guest of this app cannot add a palette; that takes a member"),
-        (ANN, Action.CREATE, Thing(Kind.MODEL), "A member of this app cannot add a model; that takes an operator"),
+        (GUEST, Action.CREATE, Thing(Kind.PALETTE), "A guest of this app cannot save palettes; that takes a member"),
+        (ANN, Action.CREATE, Thing(Kind.MODEL), "A member of this app cannot name models; that takes an operator"),
         (BEN, Action.SEE, Thing(Kind.TABLE, "ann", Visibility.PRIVATE), "no such table, or it is not shared with you"),
         (BEN, Action.DELETE, Thing(Kind.VALUE, "ann"), "This value is somebody else's; you cannot delete it"),
         (GUEST, Action.STOP, Thing(Kind.BUILD), "guests only look at it; you cannot stop it"),
@@ -96,3 +96,8 @@ def test_a_refusal_says_who_may(who: Visitor, action: Action, thing: Thing, word
 
 def test_what_is_allowed_passes():
     require(ANN, Action.DELETE, Thing(Kind.PALETTE, "ann", Visibility.PRIVATE))
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_each_kind_has_a_verb_for_refusals(kind: Kind):
+    assert CREATING[kind].split()[0] in {"add", "build", "define", "have", "name", "open", "save", "vote"}

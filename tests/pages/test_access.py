@@ -112,17 +112,21 @@ def test_a_palette_is_shared_by_link_and_taken_back(opened):
 
 def test_guests_are_told_that_they_keep_nothing(opened):
     page = opened("palettes", GUEST)
-    assert "A guest of this app cannot add a palette; that takes a member" in said(page)
+    assert "A guest of this app cannot save palettes; that takes a member" in said(page)
     assert "save" not in keys(page)
+    assert not page.get("file_uploader")
+    assert "No saved palette is shared with you yet." in said(page)
     page = opened("values", GUEST)
     assert page.button(key="values_new").disabled
+    page = opened("tables", GUEST)
+    assert "No other table is shared with you yet." in said(page)
     page = opened("tables", GUEST, view="build")
-    assert "cannot add a build" in said(page)
+    assert "cannot build tables or tune models" in said(page)
     assert "build_go" not in keys(page)
     page = opened("tables", GUEST, view="file")
-    assert "cannot add a table" in said(page)
+    assert "cannot add tables" in said(page)
     page = opened("tune", GUEST)
-    assert "cannot add a build" in said(page)
+    assert "cannot build tables or tune models" in said(page)
     assert "tune_go" not in keys(page)
 
 
@@ -214,7 +218,7 @@ def test_a_guest_opens_no_meeting_until_the_operators_token_is_shown(opened, mon
     operator.token.cache_clear()
     try:
         page = opened("groups", Visitor("", "", Role.GUEST))
-        assert "cannot add a meeting; that takes a member" in said(page)
+        assert "cannot open meetings; that takes a member" in said(page)
         assert "meeting_open" not in keys(page)
         page.text_input(key="operator_typed").set_value("another token").run()
         assert "meeting_open" not in keys(page)

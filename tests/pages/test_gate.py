@@ -22,7 +22,7 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 
 from map_core.access import LOCAL, Role, settings
 from map_core.text.access import AccessRefusal, login_failure
-from pages.view.shell import gate, hosts, identity, logins, reach, settings_check, visitor_header
+from pages.view.shell import gate, hosts, identity, login_providers, logins, reach, settings_check, visitor_header
 
 SECRET, ORIGIN = "a long random text of the tests, at least 32 letters", "https://app.example"
 
@@ -74,7 +74,7 @@ def network(monkeypatch):
 def login(monkeypatch):
     """A provider is set up."""
     section = {"client_id": "x", "redirect_uri": f"{ORIGIN}/oauth2callback", "cookie_secret": SECRET}
-    monkeypatch.setattr(identity, "get_secrets_auth_section", lambda: section)
+    monkeypatch.setattr(login_providers, "get_secrets_auth_section", lambda: section)
     monkeypatch.setattr(identity, "get_cookie_secret", lambda: SECRET)
     for module in (identity, hosts):
         monkeypatch.setattr(module, "get_origin_from_redirect_uri", lambda: ORIGIN)

@@ -49,3 +49,11 @@ def test_without_a_network_there_is_no_address_to_name(monkeypatch):
     monkeypatch.setattr(reach, "network_host", lambda: "")
     assert reach.network_address("http://localhost:8501") == "http://localhost:8501"
     assert "open it at this machine's own address." in reach.problem("http://localhost:8501")
+
+
+def test_an_app_with_logins_is_not_to_be_opened_to_everybody(monkeypatch, listens_on):
+    monkeypatch.setenv("VALUE_PALETTE_PROXY_HEADER", "X-Forwarded-Email")
+    message = reach.problem("http://localhost:8501/join")
+    assert "Open the app at the address where others log in" in message
+    assert "VALUE_PALETTE_OPEN" not in message
+    assert reach.problem("https://palette.example.org/join") == ""

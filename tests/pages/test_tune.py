@@ -235,7 +235,7 @@ def test_a_model_is_seen_and_deleted_by_whoever_made_it(ends_at_once):
     ann.delete_tuned("Hers")
     assert ann.list_tuned() == ()
     assert not jobs.job_folder("Hers").exists()
-    with pytest.raises(AccessError, match="cannot add a build"):
+    with pytest.raises(AccessError, match="cannot build tables or tune models"):
         VisitorCatalog(GUEST).start("No", TUNE, (), {})
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from map_core.access import Kind
 from map_core.core import amounts
 from map_core.data.text_files.encoding import decode_text
 from map_core.data.text_files.records import json_records, known_fields
@@ -27,7 +28,7 @@ from map_core.store import palettes as saved_palettes
 from map_core.store.jsonl import unique_names
 from pages.view.session import kept, level_words, palette_state
 from pages.view.session.scene import Scene
-from pages.view.shell import markup, page_words
+from pages.view.shell import account, markup, page_words
 from pages.view.shell.account import database
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key, KeyFamily
@@ -262,7 +263,9 @@ def _draw_saved() -> None:
         st.text(page_words.of(error))
         return
     if not saved:
-        st.html(markup.note("Nothing is saved yet. Save the current palette under a name in the Library."))
+        nothing = "Nothing is saved yet. Save the current palette under a name in the Library."
+        shared = "No saved palette is shared with you yet."
+        st.html(markup.note(nothing if account.may_create(Kind.PALETTE) else shared))
         return
     st.multiselect("Saved palettes", range(len(saved)), format_func=lambda k: saved[k].name, key=CHOSEN_SAVED.name)
     st.button("Add", key="add_chosen_saved", type="primary", on_click=_add_saved, args=(saved,))

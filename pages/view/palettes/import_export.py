@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from map_core.access import Kind
 from map_core.data.text_files.encoding import decode_text
 from map_core.errors import PaletteError
 from map_core.palettes.palette import ALL
@@ -14,7 +15,7 @@ from map_core.store.palettes import SavedPalette
 from map_core.text import sentences
 from pages.view.session import palette_cache, palette_state, share
 from pages.view.session import scene as scenes
-from pages.view.shell import markup, page_words, reach, wording
+from pages.view.shell import account, markup, page_words, reach, wording
 from pages.view.shell.session_keys import Key
 from pages.view.shell.uploads import text_content
 
@@ -33,7 +34,7 @@ def draw_link() -> None:
 
 
 def draw_files(opened: Database, saved: tuple[SavedPalette, ...]) -> None:
-    """Draw the export of all saved palettes, and the import of a file."""
+    """Draw the export of all saved palettes, and the import of a file for those who may save palettes."""
     st.header("Files")
     fitting = [palette for palette in saved if palette_cache.fits_table(palette.palette)]
     st.html(
@@ -55,6 +56,8 @@ def draw_files(opened: Database, saved: tuple[SavedPalette, ...]) -> None:
             key="export",
             disabled=not fitting,
         )
+    if not account.may_create(Kind.PALETTE):
+        return
     st.file_uploader(
         "Import palettes (JSON lines)",
         type=["jsonl", "json", "txt"],

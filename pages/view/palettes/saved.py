@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from map_core.access import Action, Visibility, may
+from map_core.access import Action, Kind, Visibility, may
 from map_core.errors import PaletteError
 from map_core.palettes.palette import Palette
 from map_core.store import Database, palettes, table_key
@@ -29,6 +29,8 @@ NOTHING = (
     "Nothing is saved yet. Set a palette on the page Set, or start from one of the presets, then give it a name "
     "here. It stays in this app's database until you delete it."
 )
+#: What is said in its place to those who may not save palettes.
+NOTHING_SHARED = "No saved palette is shared with you yet. The presets are open to everybody."
 #: Palettes that are listed at first.
 FIRST_LISTED = 12
 FOREIGN = (
@@ -45,7 +47,7 @@ def draw_saved(database: Database, all_saved: tuple[SavedPalette, ...]) -> None:
     _draw_deleted(database)
     _draw_linked(database)
     if not all_saved:
-        st.html(markup.note(NOTHING))
+        st.html(markup.note(NOTHING if account.may_create(Kind.PALETTE) else NOTHING_SHARED))
     all_saved = _filtered(database, all_saved)
     if len(all_saved) > FIRST_LISTED and not st.toggle(
         f"All {len(all_saved)} palettes", key="saved_all", persist_state="session"

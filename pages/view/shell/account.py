@@ -18,7 +18,7 @@ from map_core.catalog import VisitorCatalog
 from map_core.errors import AccessError
 from map_core.store import Database
 from map_core.text.access import AccessRefusal
-from pages.view.shell import identity, markup, operator, page_words, session_keys, visitor_header
+from pages.view.shell import identity, login_providers, markup, operator, page_words, session_keys, visitor_header
 from pages.view.shell.kept_keys import KeptKey
 from pages.view.shell.session_keys import Key
 from pages.view.shell.viewer import viewer_id
@@ -79,7 +79,7 @@ def admit() -> None:
 def draw() -> None:
     """Draw the menu with the visitor's name and *Log out*, or the link *Log in*; nothing where the app has no login."""
     who = visitor()
-    if not who.is_known and not identity.has_login():
+    if not who.is_known and not login_providers.has_login():
         return
     with st.container(key="account"):
         if not who.is_known:
@@ -87,7 +87,7 @@ def draw() -> None:
             return
         with st.popover(markup.plain(who.name), icon=":material/account_circle:", type="tertiary", key="account_menu"):
             st.html(markup.note(f"You are logged in as {who.name}, {_ROLES[who.role]}."))
-            if identity.has_login():
+            if login_providers.has_login():
                 st.button("Log out", key="log_out", icon=":material/logout:", on_click=st.logout)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import streamlit as st
 
 from map_core.core.assets import ASSETS
-from pages.view.shell import identity
+from pages.view.shell import login_providers
 
 LOST = (
     "The connection to the app is lost. What you see is from before and may not be current. Your palette is in the "
@@ -29,4 +29,4 @@ _mount = st.components.v2.component(
 
 def install() -> None:
     """Mount the script, which runs once per tab."""
-    _mount(key="connection", data={"lost": LOST, "back": BACK, "broken": BROKEN, "login": identity.has_login()})
+    _mount(key="connection", data={"lost": LOST, "back": BACK, "broken": BROKEN, "login": login_providers.has_login()})

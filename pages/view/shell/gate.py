@@ -24,7 +24,16 @@ from streamlit.user_info import generate_login_redirect_url
 from map_core.access import audit
 from map_core.errors import InputError
 from map_core.text.access import AccessRefusal, login_failure
-from pages.view.shell import hosts, identity, login_page, logins, settings_check, sockets, visitor_header
+from pages.view.shell import (
+    hosts,
+    identity,
+    login_page,
+    login_providers,
+    logins,
+    settings_check,
+    sockets,
+    visitor_header,
+)
 from pages.view.shell.identity import Recognised
 
 #: Paths of Streamlit's login; a link to it is valid for two minutes only, so links lead to identity.LOGIN instead.
@@ -77,7 +86,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         refusal = _foreign(request)
-        if refusal is None and scope["type"] == "http" and identity.has_login():
+        if refusal is None and scope["type"] == "http" and login_providers.has_login():
             if path == identity.LOGIN:
                 await self._begin(request, send, receive)
                 return
@@ -107,7 +116,7 @@ class Gate:
 
     async def _begin(self, request: HTTPConnection, send: Send, receive: Receive) -> None:
         """Redirect a browser to the login of the provider that it names."""
-        asked, offered = request.query_params.get("provider", ""), identity.providers()
+        asked, offered = request.query_params.get("provider", ""), login_providers.providers()
         name = asked if asked in offered else next(iter(offered), "")
         try:
             validate_auth_credentials(name or "default")
@@ -152,7 +161,7 @@ class Gate:
         logins.end(known.login)
         if known.visitor is not None:
             audit.record(known.visitor.id, "log out")
-        if identity.has_login():
+        if login_providers.has_login():
             answer = _Answer()
             await self._app(request.scope, receive, answer.take)
             answer.add_cookie(LOGGED_OUT_COOKIE, _base() or "/")
@@ -258,7 +267,7 @@ async def _refuse(request: HTTPConnection, known: Recognised, status: int, recei
 
 
 def _page(refusal: AccessRefusal, status: int) -> Response:
-    offered = identity.providers() if status in (200, 401) else ()
+    offered = login_providers.providers() if status in (200, 401) else ()
     return login_page.login_page(refusal, f"{_base()}/{identity.LOGIN}", offered, status)
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import HTTPConnection
-from streamlit.auth_util import get_cookie_with_chunks, get_origin_from_redirect_uri, get_secrets_auth_section
+from streamlit.auth_util import get_cookie_with_chunks, get_origin_from_redirect_uri
 from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from map_core.access import LOCAL, Visitor, settings
 from map_core.text.access import AccessRefusal
-from pages.view.shell import reach
+from pages.view.shell import login_providers, reach
 
 #: The path of the login, below the base path of the app.
 LOGIN = "login"
@@ -48,18 +48,6 @@ class Recognised:
     ends: float | None = None
 
 
-def has_login() -> bool:
-    """Return whether a provider of logins is set up."""
-    return bool(get_secrets_auth_section())
-
-
-def providers() -> tuple[str, ...]:
-    """Return the names of the providers that are set up; "default" is the one without a name."""
-    section = get_secrets_auth_section()
-    named = [name for name, value in section.items() if isinstance(value, Mapping) and "client_id" in value]
-    return (*(["default"] if "client_id" in section else []), *named)
-
-
 def recognise(request: HTTPConnection) -> Recognised:
     """Return the sender of a request.
 
@@ -69,7 +57,7 @@ def recognise(request: HTTPConnection) -> Recognised:
     header = settings.proxy_header()
     if header and (values := request.headers.getlist(header)):
         return _of_proxy(request, values)
-    if has_login():
+    if login_providers.has_login():
         known = of_cookies(request.cookies)
         if known.visitor is not None or settings.open_role() is None:
             return known

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from streamlit import config
 
+from pages.view.shell import login_providers
+
 
 def is_loopback(address: str) -> bool:
     """Return whether an address leads each device to itself.
@@ -59,10 +61,13 @@ def problem(address: str) -> str:
     """Return why other devices cannot open an address, and what to do; "" where no problem is known."""
     if not is_loopback(address):
         return ""
+    wrong = f"Other devices cannot open this link: on any device, {urlsplit(address).hostname} means that device."
+    if login_providers.identifies_visitors():
+        # People are let in at the address that the login or the proxy knows, and nowhere else.
+        return f"{wrong} Open the app at the address where others log in, and the link changes with it."
     host = network_host()
     shared = _with_host(address, host) if host else ""
     base = f" at {urlunsplit((*urlsplit(shared)[:2], '', '', ''))}" if shared else " at this machine's own address"
-    wrong = f"Other devices cannot open this link: on any device, {urlsplit(address).hostname} means that device."
     if listens_to_network():
         return f"{wrong} Open the app{base}, and the link changes with it."
     return f"{wrong} Start the app with --server.address 0.0.0.0 and VALUE_PALETTE_OPEN=1, and open it{base}."

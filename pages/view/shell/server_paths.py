@@ -15,7 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from map_core.access import Role, settings
 from map_core.core.kept_folder import kept_folder
-from pages.view.shell import identity, operator, visitor_header
+from pages.view.shell import login_providers, operator, visitor_header
 
 #: Further folders of a path, and all folders of one; not those of an address on the web, nor a slash between words.
 _FURTHER = r"(?:[^/\s'\"()<>]+/)*"
@@ -28,7 +28,7 @@ def are_shown() -> bool:
         known = visitor_header.read(st.context.headers)
         if known is not None and operator.role_of(known) is Role.OPERATOR:
             return True
-    return not (identity.has_login() or settings.proxy_header() or settings.open_role() is not None)
+    return not (login_providers.identifies_visitors() or settings.open_role() is not None)
 
 
 def shown(path: Path) -> str:

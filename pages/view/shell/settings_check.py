@@ -12,7 +12,7 @@ from map_core.access import settings
 from map_core.access.rules import CREATES, role_that_creates
 from map_core.errors import InputError
 from map_core.text.access import AccessRefusal
-from pages.view.shell import identity, reach
+from pages.view.shell import login_providers, reach
 
 
 def check_settings() -> None:
@@ -41,13 +41,13 @@ def print_state() -> None:
     try:
         check_settings()
         roles = settings.open_role()
-        for name in identity.providers() if identity.has_login() else ():
+        for name in login_providers.providers() if login_providers.has_login() else ():
             validate_auth_credentials(name)
     except (InputError, StreamlitAuthError) as error:
         state = f"CLOSED. {' '.join(str(error).split())}"
     else:
-        if identity.has_login():
-            state = f"by login ({', '.join(identity.providers()) or 'no provider has a client_id'})"
+        if login_providers.has_login():
+            state = f"by login ({', '.join(login_providers.providers()) or 'no provider has a client_id'})"
         elif settings.proxy_header():
             believed = ", ".join(settings.listed(settings.PROXIES)) or "nobody"
             state = f"as the header {settings.proxy_header()} of {believed} says"

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from map_core import catalog
-from map_core.access import Action, Visibility
+from map_core.access import Action, Kind, Visibility
 from map_core.catalog import TableEntry
 from map_core.errors import InputError
+from map_core.text import sentences
 from pages.view.session import scene as scenes
 from pages.view.session import share
 from pages.view.shell import account, markup, page_words
@@ -29,12 +30,22 @@ def draw_catalog() -> None:
     for table in tables:
         _draw_row(table, table.name, looked_at == table.name)
     if not tables:
-        st.html(
-            markup.note(
-                "No other table is here yet. Bring replies of your own with their scores under From a file, or have "
-                "a model reply to your prompts under Build."
-            )
+        st.html(markup.note(_no_table_sentence()))
+
+
+def _no_table_sentence() -> str:
+    """Return what this visitor can do where there is no table beside the app's own."""
+    offers = [
+        sentence
+        for kind, sentence in (
+            (Kind.TABLE, "bring replies of your own with their scores under From a file"),
+            (Kind.BUILD, "have a model reply to your prompts under Build"),
         )
+        if account.may_create(kind)
+    ]
+    if not offers:
+        return "No other table is shared with you yet."
+    return f"No other table is here yet. {sentences.capitalised(', or '.join(offers))}."
 
 
 def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
