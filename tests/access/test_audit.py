@@ -1,4 +1,4 @@
-"""The audit log: where it is, that it begins anew when it is full, and what happens where it cannot be written."""
+"""Tests of the audit log: its location, its rotation when full, and write failures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _new_writers():
     audit.close()
 
 
-def test_a_line_keeps_what_it_is_given_and_cuts_long_text(tmp_path, monkeypatch):
+def test_line_keeps_its_fields_and_truncates_long_text(tmp_path, monkeypatch):
     monkeypatch.setenv(audit.SETTING, str(tmp_path / "deep" / "audit.jsonl"))
     audit.record("ann\nwho", "delete", "palette", "x" * 300)
     (line,) = (tmp_path / "deep" / "audit.jsonl").read_text().splitlines()
@@ -27,7 +27,7 @@ def test_a_line_keeps_what_it_is_given_and_cuts_long_text(tmp_path, monkeypatch)
     assert stat.S_IMODE((tmp_path / "deep" / "audit.jsonl").stat().st_mode) == 0o600
 
 
-def test_it_begins_anew_when_it_is_full(tmp_path, monkeypatch):
+def test_full_log_is_rotated(tmp_path, monkeypatch):
     monkeypatch.setenv(audit.SETTING, str(tmp_path / "audit.jsonl"))
     monkeypatch.setattr(audit, "MAX_BYTES", 1000)
     monkeypatch.setattr(audit, "KEPT_FILES", 2)
@@ -47,7 +47,7 @@ def test_no_file_is_written_when_the_log_is_off(tmp_path, monkeypatch):
     assert audit.path() == tmp_path / "value-palette" / "audit.jsonl"
 
 
-def test_where_it_cannot_be_written_it_is_said_once(tmp_path, monkeypatch, caplog):
+def test_write_failure_is_reported_once(tmp_path, monkeypatch, caplog):
     (tmp_path / "file").touch()
     monkeypatch.setenv(audit.SETTING, str(tmp_path / "file" / "audit.jsonl"))
     audit.record("ann", "save")

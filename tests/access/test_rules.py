@@ -1,4 +1,4 @@
-"""Who may do what: every action of every kind of visitor with every kind of thing, against a table written by hand."""
+"""Tests of the access rules: every action of each kind of visitor on each kind of thing, against a table by hand."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ MINE = (Action.SEE, Action.CHANGE, Action.DELETE, Action.SHARE, Action.STOP)
 
 @pytest.mark.parametrize("visibility", Visibility)
 @pytest.mark.parametrize("kind", Kind)
-def test_the_owner_and_the_operator_may_do_everything(kind: Kind, visibility: Visibility):
+def test_owner_and_operator_may_do_everything(kind: Kind, visibility: Visibility):
     for who in (ANN, CHIEF):
         assert all(may(who, action, Thing(kind, "ann", visibility)) for action in MINE)
 
 
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("who", [BEN, GUEST, STRANGER, LOCAL], ids=lambda who: who.id or who.role)
-def test_nobody_else_changes_what_has_an_owner(kind: Kind, who: Visitor):
+def test_only_the_owner_and_operators_change_an_owned_thing(kind: Kind, who: Visitor):
     for visibility in Visibility:
         for linked in (False, True):
             thing = Thing(kind, "ann", visibility, linked)
             assert not any(may(who, action, thing) for action in MINE[1:])
-            seen = visibility is Visibility.EVERYONE or (visibility is Visibility.LINK and linked)
-            assert may(who, Action.SEE, thing) is seen
+            visible = visibility is Visibility.EVERYONE or (visibility is Visibility.LINK and linked)
+            assert may(who, Action.SEE, thing) is visible
 
 
 def test_an_empty_id_owns_nothing():
@@ -39,8 +39,8 @@ def test_an_empty_id_owns_nothing():
 
 
 @pytest.mark.parametrize("kind", [Kind.PALETTE, Kind.VALUE, Kind.TABLE, Kind.BUILD, Kind.MEETING])
-def test_what_has_no_owner_is_seen_by_all_and_changed_by_members(kind: Kind):
-    for visibility in Visibility:  # whatever stands there: nobody could look at it otherwise
+def test_things_without_owner_are_visible_to_all_and_changed_by_members(kind: Kind):
+    for visibility in Visibility:  # whatever its visibility is: otherwise nobody could see it
         thing = Thing(kind, "", visibility)
         assert all(may(who, Action.SEE, thing) for who in (ANN, GUEST, STRANGER, LOCAL))
         for action in (Action.CHANGE, Action.DELETE, Action.STOP):
@@ -68,7 +68,7 @@ def test_each_role_creates_only_its_kinds_of_things():
     }
 
 
-def test_settings_say_who_builds_and_who_names_models(monkeypatch):
+def test_settings_decide_who_builds_and_who_names_models(monkeypatch):
     monkeypatch.setenv(MAY_BUILD, "operators")
     monkeypatch.setenv(MAY_NAME_MODELS, "Member")
     assert not may(ANN, Action.CREATE, Thing(Kind.BUILD))
@@ -94,7 +94,7 @@ def test_a_refusal_says_who_may(who: Visitor, action: Action, thing: Thing, word
         require(who, action, thing)
 
 
-def test_what_is_allowed_passes():
+def test_allowed_actions_pass():
     require(ANN, Action.DELETE, Thing(Kind.PALETTE, "ann", Visibility.PRIVATE))
 
 

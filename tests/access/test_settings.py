@@ -1,4 +1,4 @@
-"""Settings of who is who: roles from mail addresses and claims, proxies, hours; and what cannot be read."""
+"""Tests of the access settings: roles from mail addresses and claims, proxies, login hours, and invalid settings."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ ANN = {"email": "Ann@Example.com", "email_verified": True, "sub": "1", "groups":
         ("", "*@example.com", ANN | {"email": "ann@evil-example.com"}, Role.GUEST),
         ("", "*@example.com", ANN | {"email": "ann@example.com@evil.org"}, Role.GUEST),
         ("ann@example.com", "", ANN | {"email_verified": False}, Role.MEMBER),
-        ("ann@example.com", "", {"email": "ann@example.com", "sub": "1"}, Role.MEMBER),  # nobody says it is verified
+        ("ann@example.com", "", {"email": "ann@example.com", "sub": "1"}, Role.MEMBER),  # the address is not verified
         ("*@", "*@", {"sub": "1"}, Role.GUEST),
         ("email=", "", {"sub": "1"}, Role.MEMBER),
     ],
 )
-def test_the_settings_decide_the_role_of_a_login(monkeypatch, operators: str, members: str, claims: dict, role: Role):
+def test_settings_decide_the_role_of_a_login(monkeypatch, operators: str, members: str, claims: dict, role: Role):
     monkeypatch.setenv(settings.OPERATORS, operators)
     monkeypatch.setenv(settings.MEMBERS, members)
     assert settings.role_of(claims) is role
 
 
-def test_an_entry_that_means_nobody_is_named(monkeypatch):
+def test_entry_that_matches_nobody_is_reported(monkeypatch):
     monkeypatch.setenv(settings.OPERATORS, "ann")
     with pytest.raises(InputError, match="VALUE_PALETTE_OPERATORS has the entry 'ann'; expected a mail address"):
         settings.role_of(ANN)
@@ -47,13 +47,13 @@ def test_an_entry_that_means_nobody_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "role"), [("", None), ("0", None), ("1", Role.GUEST), ("guest", Role.GUEST), ("Member", Role.MEMBER)]
 )
-def test_the_setting_decides_the_role_without_a_login(monkeypatch, text: str, role: Role | None):
+def test_setting_decides_the_role_without_a_login(monkeypatch, text: str, role: Role | None):
     monkeypatch.setenv(settings.OPEN, text)
     assert settings.open_role() is role
 
 
 @pytest.mark.parametrize("text", ["operator", "2", "yess"])
-def test_nobody_is_an_operator_for_coming_by(monkeypatch, text: str):
+def test_anonymous_visitors_never_become_operators(monkeypatch, text: str):
     monkeypatch.setenv(settings.OPEN, text)
     with pytest.raises(InputError, match="expected 1 or guest, or member"):
         settings.open_role()
@@ -69,7 +69,7 @@ def test_trusted_proxies_are_addresses_and_networks(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "1e9", "long"])
-def test_login_hours_that_are_no_number_are_refused(monkeypatch, text: str):
+def test_login_hours_must_be_a_number(monkeypatch, text: str):
     monkeypatch.setenv(settings.LOGIN_HOURS, text)
     with pytest.raises(InputError, match="expected a number of hours"):
         settings.login_hours()

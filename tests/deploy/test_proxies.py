@@ -1,8 +1,8 @@
-"""The app behind a real Caddy and a real nginx with the configurations of deploy/: TLS, web sockets, names, headers.
+"""Tests of the app behind a real Caddy and nginx with the configurations of deploy/: TLS, web sockets, hosts, headers.
 
-A browser opens every page through each of them, and nothing that a page needs is forbidden by the content policy.
+A browser opens every page through each proxy; the content policy forbids nothing that a page needs.
 
-Debian has both: apt-get install caddy nginx.
+Debian packages both: apt-get install caddy nginx.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as patch:
-        # Through a proxy nobody is on this machine; who asks is tested elsewhere.
+        # Behind a proxy no visitor counts as local; identities are tested elsewhere.
         patch.setenv("VALUE_PALETTE_OPEN", "member")
         patch.setenv("VALUE_PALETTE_ALLOWED_HOSTS", "localhost")
         with running(tmp_path_factory.mktemp("app")) as server:
@@ -59,7 +59,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def caddy(app: Server, folder: Path, port: int) -> list[str]:
     text = (ROOT / "deploy" / "Caddyfile").read_text()
-    # Its own authority for localhost, no administration port, no port 80.
+    # A local certificate authority for localhost, no administration port, no port 80.
     text = text.replace(
         "{\n\tservers", "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tservers", 1
     )
@@ -76,12 +76,12 @@ def nginx(app: Server, folder: Path, port: int) -> list[str]:
     text = text.replace("/etc/ssl/palette/fullchain.pem", str(folder / "cert.pem"))
     text = text.replace("/etc/ssl/palette/privkey.pem", str(folder / "key.pem"))
     text = text.replace("http://127.0.0.1:8501", app.address)
-    places = "".join(
+    temp_paths = "".join(
         f"{kind}_temp_path {folder / kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     (folder / "nginx.conf").write_text(
         f"daemon off;\npid {folder / 'pid'};\nerror_log {folder / 'log'};\nevents {{}}\n"
-        f"http {{\naccess_log off;\n{places}{text}\n}}\n"
+        f"http {{\naccess_log off;\n{temp_paths}{text}\n}}\n"
     )
     return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
@@ -97,13 +97,13 @@ def proxy(request: pytest.FixtureRequest, app: Server, tmp_path_factory: pytest.
 
 @contextmanager
 def before(app: Server, configured: Callable[[Server, Path, int], list[str]], folder: Path) -> Iterator[str]:
-    """One of the proxies before an app, while the block lasts; its address."""
+    """Run one of the proxies in front of the app for a ``with`` block; yield its address."""
     if shutil.which(configured.__name__) is None:
         pytest.skip(f"no {configured.__name__} here; Debian has it")
     port = free_port()
     command = configured(app, folder, port)
-    places = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    environment = os.environ | places | {"HOST": f"localhost:{port}", "APP": app.address.removeprefix("http://")}
+    folders = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    environment = os.environ | folders | {"HOST": f"localhost:{port}", "APP": app.address.removeprefix("http://")}
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT)
     try:
@@ -123,7 +123,7 @@ def before(app: Server, configured: Callable[[Server, Path, int], list[str]], fo
 
 @dataclass(frozen=True)
 class Answer:
-    """Status and headers."""
+    """The status and the headers of a response."""
 
     status: int
     headers: Message
@@ -140,7 +140,7 @@ def get(place: str, host: str, path: str) -> Answer:
         connection.close()
 
 
-def test_a_visit_through_the_proxy(proxy: str):
+def test_visit_through_the_proxy(proxy: str):
     place = proxy.removeprefix("https://")
     page = get(place, "localhost", "/")
     assert page.status == 200
@@ -157,7 +157,7 @@ def test_a_visit_through_the_proxy(proxy: str):
         assert visitor.upload(b"prompt,reply,humor\n")[0] == 204
 
 
-def test_another_name_reaches_nothing(proxy: str):
+def test_unknown_host_name_is_refused(proxy: str):
     answer = get(proxy.removeprefix("https://"), "evil.example", "/")
     assert "_streamlit_xsrf" not in str(answer.headers)
     assert answer.headers.get("Content-Length", "0") == "0" or answer.status >= 400
@@ -165,7 +165,7 @@ def test_another_name_reaches_nothing(proxy: str):
 
 @PROXIES
 @pytest.mark.parametrize("compressed", ["identity", "gzip"])
-def test_a_stream_of_the_server_arrives_while_it_is_written(
+def test_server_stream_is_not_buffered(
     configured: Callable[[Server, Path, int], list[str]], compressed: str, tmp_path: Path
 ):
     read = threading.Event()
@@ -198,30 +198,30 @@ def test_a_stream_of_the_server_arrives_while_it_is_written(
 
 @pytest.mark.browser
 @pytest.mark.timeout(900)
-def test_no_page_is_kept_from_what_it_needs_by_the_content_policy(proxy: str, browser: Browser):
+def test_content_policy_allows_everything_that_pages_need(proxy: str, browser: Browser):
     context = browser.new_context(ignore_https_errors=True, viewport={"width": 1440, "height": 900})
     context.add_init_script(
         "window.broken = []; document.addEventListener('securitypolicyviolation', (one) =>"
         " window.broken.push(`${one.violatedDirective}: ${one.blockedURI || one.sourceFile}`))"
     )
-    said: list[str] = []
+    console_messages: list[str] = []
     broken: dict[str, list[str]] = {}
     try:
         offered = places(context, proxy)
         page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
+        page.on("console", lambda message: console_messages.append(message.text))
         for place in offered:
             page.goto(place.address)
             settle(page)
-            if found := page.evaluate("window.broken"):
-                broken[place.title] = found
-        # The policy is in force: what it forbids is reported.
+            if page_violations := page.evaluate("window.broken"):
+                broken[place.title] = page_violations
+        # The policy is enforced: a violation is reported.
         page.evaluate("fetch('https://elsewhere.example/').catch(() => 0)")
         page.wait_for_function("window.broken.length > 0")
     finally:
         context.close()
     assert broken == {}
     assert len(offered) > 8
-    violations = [text for text in said if "Content Security Policy" in text]
+    violations = [text for text in console_messages if "Content Security Policy" in text]
     assert violations, "a browser says so in its console"
     assert all("elsewhere.example" in text for text in violations)

@@ -1,4 +1,4 @@
-"""The cache of an agreement's results: what it drops is computed again, and is never missing."""
+"""Tests of the cache of an agreement's results: evicted results are recomputed and never missing."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from map_core.groups import AgreementCache, Group
 from map_core.oracle import MemoryOracle
 
 
-def test_a_cache_that_is_full_loses_no_pair_of_the_call_that_fills_it(monkeypatch: pytest.MonkeyPatch):
-    """Room for 8 results: 3 pairs are held when 10 are asked for, and storing the other 7 drops 2 of those."""
+def test_full_cache_keeps_every_pair_of_the_current_call(monkeypatch: pytest.MonkeyPatch):
+    """The cache holds 8 results: it has 3 pairs when 10 are requested, and storing the other 7 evicts 2 of those 3."""
     rewards = np.array(list(product((-1.0, 1.0), repeat=2)))
     oracle = MemoryOracle(rewards, [0, len(rewards)], ("v0", "v1"), Form.PER_PROMPT)
     groups = [Group(str(g), np.array([0.1 + 0.1 * g, 0.6 - 0.1 * g])) for g in range(5)]
@@ -25,6 +25,10 @@ def test_a_cache_that_is_full_loses_no_pair_of_the_call_that_fills_it(monkeypatc
     for budget in (0.2, 0.3, 0.2):
         pairs = cache.pairs(groups, budget)
         assert len(cache._cache) == 8
-    for pair, other in zip(pairs, expected, strict=True):
-        assert (pair.first, pair.second, pair.relation) == (other.first, other.second, other.relation)
-        assert (pair.values, pair.asked_by) == (other.values, other.asked_by)
+    for pair, expected_pair in zip(pairs, expected, strict=True):
+        assert (pair.first, pair.second, pair.relation) == (
+            expected_pair.first,
+            expected_pair.second,
+            expected_pair.relation,
+        )
+        assert (pair.values, pair.asked_by) == (expected_pair.values, expected_pair.asked_by)

@@ -1,4 +1,4 @@
-"""Common palettes: by hand, against a conic solver, what is given up, who clashes, and the command."""
+"""Tests of common palettes: by hand, against a conic solver, concessions, clashes, and the command."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NAN = np.nan
 
 
 def coins(size: int = 2) -> MemoryOracle:
-    """One prompt whose replies are every choice of signs: values that are independent, each with base 0 and scale 1."""
+    """Return one prompt whose replies have all combinations of signs: independent values with base 0 and scale 1."""
     rewards = np.array(list(product((-1.0, 1.0), repeat=size)))
     return MemoryOracle(rewards, [0, len(rewards)], tuple(f"v{j}" for j in range(size)), Form.PER_PROMPT)
 
@@ -52,23 +52,23 @@ def nats(level: float) -> float:
     return 0.5 * ((1 + level) * math.log1p(level) + (1 - level) * math.log1p(-level))
 
 
-def test_by_hand():
-    """Two groups want one coin each, so costs add: the same share u of both ways costs k(0.8 u) + k(0.4 u)."""
+def test_two_groups_by_hand():
+    """Two groups raise one independent value each, so costs add: a common share u costs k(0.8 u) + k(0.4 u)."""
     oracle = coins()
     groups = [Group("a", np.array([0.8, NAN])), Group("b", np.array([NAN, 0.4]))]
     result = max_min(oracle, groups, nats(0.4) + nats(0.2))
     np.testing.assert_allclose(result.satisfaction, [0.5, 0.5], atol=1e-9)
     np.testing.assert_allclose(result.solution.weights, np.arctanh([0.4, 0.2]), atol=1e-8)
     assert result.limit is BindingLimit.BUDGET
-    # The bargain has no unit: both coins go equally far, whatever was asked of them.
+    # The Nash bargain is scale-free: both values rise equally, whatever their targets are.
     bargain = nash(oracle, groups, 2 * nats(0.3))
     np.testing.assert_allclose(bargain.solution.levels, [0.3, 0.3], atol=1e-9)
     np.testing.assert_allclose(bargain.satisfaction, [0.375, 0.75], atol=1e-9)
     assert bargain.gap < 1e-9
-    # Until one has all that it wants: then the rest is spent on the other.
+    # Once one group is fully satisfied, the rest of the budget goes to the other.
     bargain = nash(oracle, groups, nats(0.4) + nats(0.6))
     np.testing.assert_allclose(bargain.solution.levels, [0.6, 0.4], atol=1e-9)
-    # Alone, the first would have gone all the way, and the second too.
+    # Alone, either group would have been fully satisfied.
     first, second = concessions(groups, result, satisfaction_alone(oracle, groups, result.budget))
     most = brentq(lambda level: nats(level) - nats(0.4) - nats(0.2), 0, 0.99) / 0.8
     assert first.alone == pytest.approx(most, abs=1e-9)
@@ -78,7 +78,7 @@ def test_by_hand():
 
 
 def test_importance_by_hand():
-    """Twice as important: brought twice as far; and in the bargain 2 / (a k'(a)) = 1 / (b k'(b)) with k' = artanh."""
+    """Twice the importance doubles the share; and in the bargain 2 / (a k'(a)) = 1 / (b k'(b)) with k' = artanh."""
     oracle = coins()
     groups = [Group("a", np.array([0.8, NAN]), importance=6.0), Group("b", np.array([NAN, 0.8]), importance=3.0)]
     result = max_min(oracle, groups, nats(0.4) + nats(0.2))
@@ -89,7 +89,7 @@ def test_importance_by_hand():
     assert 2 / (a * math.atanh(a)) == pytest.approx(1 / (b * math.atanh(b)), rel=1e-6)
 
 
-def test_everything_or_nothing():
+def test_extreme_budgets_and_opposed_groups():
     oracle = coins()
     easy = [Group("a", np.array([0.3, NAN])), Group("b", np.array([-0.2, 0.2]))]
     for result in (max_min(oracle, easy), nash(oracle, easy)):
@@ -99,7 +99,7 @@ def test_everything_or_nothing():
     for result in (max_min(oracle, easy, 0.0), nash(oracle, easy, 0.0)):
         assert result.limit is BindingLimit.BUDGET
         assert result.solution.kl == 0
-    # One wants what the other does not, along one line: there is no common ground but the base model.
+    # The two want opposite things, so only the base model is common to both.
     line = MemoryOracle([[-1.0, 1.0], [1.0, -1.0]], [0, 2], ("v", "w"), Form.PER_PROMPT)
     opposed = [Group("a", np.array([0.6, NAN])), Group("b", np.array([NAN, 0.6]))]
     assert max_min(line, opposed).limit is BindingLimit.REACH
@@ -107,8 +107,8 @@ def test_everything_or_nothing():
     assert nash(line, opposed).gap == math.inf
 
 
-def test_what_a_group_has_it_keeps():
-    """A level at the base is a condition: the cheapest way up would lower it, and is not taken."""
+def test_levels_at_base_are_kept():
+    """A target at base is a constraint: the cheapest solution, which would lower that level, is not chosen."""
     oracle = MemoryOracle.of(make_table(correlation=-0.8))
     up, keeps = Group("up", np.array([1.0, NAN, NAN, NAN])), Group("keeps", np.array([NAN, -0.1, NAN, NAN]))
     assert max_min(oracle, [up], 0.3).solution.levels[1] < -0.2
@@ -132,7 +132,7 @@ def test_satisfaction_in_its_units():
 
 
 def conic(table: RewardTable, oracle: MemoryOracle, groups: list[Group], budget: float, bargain: bool) -> np.ndarray:
-    """Satisfactions by a conic solver over the probabilities of every reply."""
+    """Return the satisfactions that a conic solver finds over the probabilities of all replies."""
     z, counts = oracle.standardise(table.rewards).T, table.candidates
     share = np.repeat(1 / (counts * oracle.prompts), counts) if oracle.form is Form.PER_PROMPT else 1 / z.shape[1]
     base = np.broadcast_to(share, z.shape[1])
@@ -160,7 +160,7 @@ def conic(table: RewardTable, oracle: MemoryOracle, groups: list[Group], budget:
 
 @pytest.mark.parametrize("form", list(Form))
 @pytest.mark.parametrize("seed", range(4))
-def test_as_good_as_a_conic_solver(form: Form, seed: int):
+def test_satisfactions_agree_with_a_conic_solver(form: Form, seed: int):
     rng = np.random.default_rng(seed)
     table = make_table(prompts=5, candidates=7, seed=seed)
     oracle = MemoryOracle.of(table, form)
@@ -172,7 +172,7 @@ def test_as_good_as_a_conic_solver(form: Form, seed: int):
     budget = rng.uniform(0.05, 0.5)
     fairest, bargain = max_min(oracle, groups, budget), nash(oracle, groups, budget)
     importance = np.array([group.importance for group in groups])
-    assert fairest.satisfaction.max() < 1  # so that no cap is in force and the conic program is the same
+    assert fairest.satisfaction.max() < 1  # so that no cap binds and the conic program is the same
     expected = conic(table, oracle, groups, budget, bargain=False)
     assert (fairest.satisfaction / importance).min() == pytest.approx((expected / importance).min(), abs=2e-6)
     assert (fairest.satisfaction / importance).min() >= (expected / importance).min() - 1e-7
@@ -181,14 +181,14 @@ def test_as_good_as_a_conic_solver(form: Form, seed: int):
     assert bargain.gap < 1e-8
     for result in (fairest, bargain):
         assert result.solution.kl == pytest.approx(budget, abs=1e-8)
-    # Each is best at what it is for.
+    # Each solution is the best by its own objective.
     assert (bargain.satisfaction / importance).min() <= (fairest.satisfaction / importance).min() + 1e-8
     assert importance @ np.log(fairest.satisfaction) <= importance @ np.log(bargain.satisfaction) + 1e-8
 
 
 @pytest.mark.parametrize("budget", [0.05, 0.4, 1.5, 2.7])
-def test_alone_is_as_far_as_the_budget_goes(budget: float):
-    """What is said costs no more than the budget, and a little more costs more or is not attainable."""
+def test_satisfaction_alone_spends_the_budget(budget: float):
+    """The result costs at most the budget; slightly more costs more or is not attainable."""
     oracle = MemoryOracle.of(make_table(prompts=6, candidates=16, seed=2, correlation=-0.8))
     rng = np.random.default_rng(1)
     groups = [Group(f"g{k}", np.where(rng.random(4) < 0.6, rng.uniform(-0.3, 2.5, 4), NAN)) for k in range(12)]
@@ -199,7 +199,7 @@ def test_alone_is_as_far_as_the_budget_goes(budget: float):
         assert share == 1.0 or not is_met(dear) or dear.kl > budget
 
 
-def test_clashes_are_proven():
+def test_clashes_are_certified():
     oracle = coins(3)
     groups = [
         Group("a", np.array([0.7, NAN, NAN])),
@@ -233,25 +233,25 @@ def test_each_use_case_is_judged_in_its_own_units():
     assert [case.use_case for case in cases] == [None, *USE_CASES]
     assert [case.prompts for case in cases] == [20, 10, 10]
     np.testing.assert_allclose(cases[0].levels, oracle.rewards_at(common.solution.levels), atol=1e-12)
-    # All prompts are both halves, at the same weights.
+    # The levels over all prompts are the mean of both halves at the same weights.
     np.testing.assert_allclose((cases[1].levels + cases[2].levels) / 2, cases[0].levels, atol=1e-10)
     assert all(case.groups[1] is not None and case.groups[1].verdict is Verdict.OUT_OF_REACH for case in cases)
-    # A use case without a choice of replies cannot be judged per prompt, and says so.
+    # A use case with a single reply per prompt cannot be assessed per prompt, and says so.
     counts = np.array([4, 4, 1, 1])
     ragged = RewardTable(
         ("v",), np.random.default_rng(0).normal(size=(10, 1)), np.concatenate([[0], np.cumsum(counts)]),
         tuple("abcd"), tuple("abcd"), ("x", "x", "y", "y"),
     )  # fmt: skip
-    whole = MemoryOracle.of(ragged, Form.PER_PROMPT)
+    ragged_oracle = MemoryOracle.of(ragged, Form.PER_PROMPT)
     lone_group = [Group("a", np.array([0.2]))]
-    *_, last = use_case_verdicts(ragged, whole, lone_group, max_min(whole, lone_group, 0.5))
+    *_, last = use_case_verdicts(ragged, ragged_oracle, lone_group, max_min(ragged_oracle, lone_group, 0.5))
     assert last.common is None
     assert "pooled form" in last.why_not
-    # Nor can one whose prompts are all held out.
+    # The same holds where all its prompts are held out.
     away = replace(table, held_out=np.array([name == USE_CASES[1] for name in table.use_cases]))
     oracle = MemoryOracle.of(away)
-    _, kept, last = use_case_verdicts(away, oracle, groups, max_min(oracle, groups, 0.3))
-    assert kept.common is not None
+    _, first, last = use_case_verdicts(away, oracle, groups, max_min(oracle, groups, 0.3))
+    assert first.common is not None
     assert (last.common, last.prompts) == (None, 10)
     assert "held out" in last.why_not
 
@@ -267,7 +267,7 @@ def test_each_use_case_is_judged_in_its_own_units():
         ([Group("a", np.array([1.0, NAN]))], NAN, "The budget is nan nats"),
     ],
 )
-def test_bad_groups(groups: list[Group], budget: float, message: str):
+def test_bad_groups_are_refused(groups: list[Group], budget: float, message: str):
     oracle = MemoryOracle([[0.0, 1.0], [1.0, 1.0]], [0, 2], ("v", "flat"), Form.PER_PROMPT)
     for method in (max_min, nash, clashes):
         with pytest.raises(InputError, match=message):
@@ -275,7 +275,7 @@ def test_bad_groups(groups: list[Group], budget: float, message: str):
 
 
 @pytest.mark.parametrize("importance", [0.0, -1.0, NAN, math.inf])
-def test_bad_importance(importance: float):
+def test_bad_importance_is_refused(importance: float):
     with pytest.raises(InputError, match="The importance of 'a' is"):
         Group("a", np.zeros(1), importance)
 
@@ -298,7 +298,7 @@ def write(folder: Path, *records: dict) -> str:
     return str(folder / "groups.jsonl")
 
 
-def test_the_command(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     file = write(
         tmp_path,
         {"name": "clinicians", "targets": {"helpfulness": "+1.5sd", "humor": "-0.1sd"}, "importance": 2},
@@ -319,7 +319,7 @@ def test_the_command(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
             assert missing == pytest.approx(group["short_sd"][name] * scale)
     assert {tuple(pair["groups"]) for pair in result["pairs"]} >= {("clinicians", "patients")}
     assert [case["use_case"] for case in result["use_cases"]] == [None, *USE_CASES]
-    # The weights that it prints give the levels that it prints.
+    # The printed weights give the printed levels.
     pairs = [f"--target={name}={level!r}" for name, level in result["common"]["targets"].items()]
     assert main(["solve", str(table), *pairs, "--json"]) == 0
     assert strict(capsys.readouterr().out)["weights"] == pytest.approx(result["common"]["weights"], abs=1e-6)
@@ -330,9 +330,7 @@ def test_the_command(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         assert phrase in printed
 
 
-def test_groups_that_ask_for_nothing_and_budgets_without_end(
-    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_groups_without_targets_and_infinite_budgets(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     file = write(tmp_path, {"name": "nobody", "targets": {}}, {"name": "below", "targets": {"humor": "-1sd"}})
     for extra in ([], ["--budget", "inf"], ["--budget", "0"], ["--nash", "--use-cases"]):
         assert main(["groups", str(table), "--targets-file", file, *extra, "--json"]) == 0

@@ -1,4 +1,4 @@
-"""Weights from choices: a case by hand, an independent solver, laws, and bad input."""
+"""Tests of weights from choices: a case by hand, an independent solver, invariants, and bad input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def drawn(choices: int, values: int, seed: int) -> tuple[np.ndarray, list[PairAn
     return differences, [NEITHER if rng.random() < 0.2 else answer for answer in answers]
 
 
-def test_one_choice_of_one_value_by_hand():
+def test_single_choice_of_one_value_by_hand():
     fitted = fit_choices(np.array([[1.0]]), [FIRST])  # sigma(-x) = x
     root = brentq(lambda x: expit(-x) - x, 0, 1)
     assert fitted.weights == pytest.approx([root], abs=1e-9)
@@ -35,7 +35,7 @@ def test_one_choice_of_one_value_by_hand():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_conic_solver_finds_the_same_weights(seed: int):
+def test_weights_agree_with_a_conic_solver(seed: int):
     differences, answers = drawn(18, 6, seed)
     share = np.array([{FIRST: 1.0, NEITHER: 0.5, SECOND: 0.0}[answer] for answer in answers])
     x = cp.Variable(6, nonneg=True)
@@ -45,7 +45,7 @@ def test_a_conic_solver_finds_the_same_weights(seed: int):
     assert fit_choices(differences, answers).weights == pytest.approx(x.value, abs=1e-5)
 
 
-def test_turning_a_pair_round_turns_its_answer_round():
+def test_swapping_a_pair_and_its_answer_changes_nothing():
     differences, answers = drawn(12, 4, 3)
     turned = {FIRST: SECOND, SECOND: FIRST, NEITHER: NEITHER}
     signs = np.where(np.arange(12) % 2, -1.0, 1.0)
@@ -55,13 +55,13 @@ def test_turning_a_pair_round_turns_its_answer_round():
     assert second.precision == pytest.approx(first.precision)
 
 
-def test_nothing_and_only_ties_say_nothing():
+def test_no_choices_or_only_ties_give_zero_weights():
     assert fit_choices(np.empty((0, 3)), []).weights == pytest.approx(np.zeros(3))
     assert fit_choices(np.eye(3), [NEITHER] * 3).weights == pytest.approx(np.zeros(3))
     assert fit_choices(np.eye(3), [NEITHER] * 3).precision == pytest.approx(1.25 * np.eye(3))
 
 
-def test_less_of_a_value_leaves_its_weight_at_zero_and_shows_in_the_gradient():
+def test_choosing_less_of_a_value_gives_weight_zero_and_a_negative_gradient():
     fitted = fit_choices(np.array([[1.0, 0.0]] * 8), [SECOND] * 8)
     assert fitted.weights == pytest.approx([0.0, 0.0])
     assert fitted.gradient == pytest.approx([-4.0, 0.0])

@@ -1,4 +1,4 @@
-"""Pairs that can be read, the next one, and the palette that choices come to."""
+"""Tests of choosing: which pairs are offered, in which order, and the palette that the choices lead to."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ TRUTH = np.array([1.5, 0.0, 1.0, 0.0])
 
 
 def answered(count: int, truth: np.ndarray = TRUTH, seed: int = 0) -> list[PairChoice]:
-    """Choices of somebody who always chooses by the weights."""
+    """Return the choices of a person who always chooses by the weights."""
     pool, choices = pair_pool(TABLE, ORACLE), []
     standardised = ORACLE.standardise(TABLE.rewards)
     for _ in range(count):
         first, second = next_pair(pool, fit(TABLE, ORACLE, choices), choices, seed)
-        more = (standardised[first] - standardised[second]) @ truth > 0
-        choices.append(PairChoice(first, second, PairAnswer.FIRST if more else PairAnswer.SECOND))
+        first_is_better = (standardised[first] - standardised[second]) @ truth > 0
+        choices.append(PairChoice(first, second, PairAnswer.FIRST if first_is_better else PairAnswer.SECOND))
     return choices
 
 
-def test_pairs_are_of_one_prompt_that_may_be_shown_and_of_similar_length():
+def test_pairs_share_a_visible_prompt_and_have_similar_lengths():
     table = replace(
         TABLE,
         metadata={**TABLE.metadata, HIDDEN: ["p03"]},
@@ -65,7 +65,7 @@ def test_pairs_are_of_one_prompt_that_may_be_shown_and_of_similar_length():
     assert [table.prompt_of(int(row)) for row in pool.rows[:, 1]] == pool.prompts.tolist()
 
 
-def test_replies_that_were_cut_come_only_where_there_are_too_few_whole_ones():
+def test_truncated_replies_are_used_only_when_complete_ones_run_out():
     cut = np.arange(len(TABLE.replies)) % 3 == 0
     table = replace(TABLE, tokens=tuple((1,) * (16 if row else 2) for row in cut))
     assert not cut[pair_pool(table, MemoryOracle.of(table)).rows].any()
@@ -73,7 +73,7 @@ def test_replies_that_were_cut_come_only_where_there_are_too_few_whole_ones():
     assert len(pair_pool(table, MemoryOracle.of(table)).rows)
 
 
-def test_the_next_pair_raises_the_determinant_most(monkeypatch):
+def test_next_pair_maximises_the_determinant(monkeypatch):
     choices = answered(3)
     pool, fitted = pair_pool(TABLE, ORACLE), fit(TABLE, ORACLE, choices)
     used = {TABLE.prompt_of(choice.first) for choice in choices}
@@ -91,7 +91,7 @@ def test_the_next_pair_raises_the_determinant_most(monkeypatch):
     assert next_pair(pool, fitted, choices, 1) == next_pair(pool, fitted, choices, 1)
 
 
-def test_no_prompt_comes_twice_before_all_have_come_and_no_pair_ever():
+def test_prompts_repeat_only_after_all_were_used_and_pairs_never():
     choices = answered(45)
     prompts = [TABLE.prompt_of(choice.first) for choice in choices]
     assert len(set(prompts[:20])) == len(set(prompts[20:40])) == 20
@@ -99,7 +99,7 @@ def test_no_prompt_comes_twice_before_all_have_come_and_no_pair_ever():
     assert len({frozenset((choice.first, choice.second)) for choice in choices}) == 45
 
 
-def test_there_is_an_end_of_pairs():
+def test_pairs_run_out():
     table = TABLE.take([0, 1])
     oracle = MemoryOracle.of(table)
     pool = pair_pool(table, oracle)
@@ -107,7 +107,7 @@ def test_there_is_an_end_of_pairs():
     assert next_pair(pool, fit(table, oracle, choices), choices) is None
 
 
-def test_the_weights_that_were_chosen_by_are_found_and_are_the_solution_of_their_targets():
+def test_true_weights_are_recovered_and_solve_their_targets():
     choices = answered(30)
     inferred = found_palette(TABLE, ORACLE, choices)
     assert inferred.evidence[0] is inferred.evidence[2] is Evidence.MORE
@@ -123,7 +123,7 @@ def test_the_weights_that_were_chosen_by_are_found_and_are_the_solution_of_their
     assert (inferred.targets[~free] <= inferred.high[~free]).all()
 
 
-def test_weights_that_too_few_replies_carry_are_shortened():
+def test_weights_with_too_small_effective_sample_size_are_shortened():
     weights = np.array([3.0, 0.0, 3.0, 3.0])
     share = trusted_share(ORACLE, weights)
     assert 0 < share < 1
@@ -134,7 +134,7 @@ def test_weights_that_too_few_replies_carry_are_shortened():
     assert any("relied on" in sentence for sentence in choosing.details(inferred, TABLE.values))
 
 
-def test_without_choices_nothing_is_asked_for():
+def test_without_choices_there_are_no_targets():
     inferred = found_palette(TABLE, ORACLE, [])
     assert not inferred.has_targets
     assert inferred.kl == 0
@@ -142,13 +142,13 @@ def test_without_choices_nothing_is_asked_for():
     assert choosing.headline(inferred, TABLE.values) == "Your choices favour no value yet."
 
 
-def test_who_chooses_less_is_told_that_no_palette_asks_for_it():
+def test_preferring_less_of_a_value_is_reported():
     inferred = found_palette(TABLE, ORACLE, answered(30, np.array([1.5, 0.0, -1.5, 0.0])))
     assert inferred.evidence[2] is Evidence.LESS
     assert "You tended to choose less humor." in " ".join(choosing.details(inferred, TABLE.values))
 
 
-def test_choices_are_read_as_they_are_kept(tmp_path):
+def test_choices_round_trip_through_their_file(tmp_path):
     choices = answered(4)
     path = tmp_path / "choices.jsonl"
     path.write_text("".join(json.dumps(reply_ids(TABLE, choice)) + "\n" for choice in choices))
@@ -169,7 +169,7 @@ def test_choices_are_read_as_they_are_kept(tmp_path):
         ({"first": 3}, "is not a choice"),
     ],
 )
-def test_what_is_no_choice_is_refused(change, message):
+def test_invalid_choice_records_are_refused(change, message):
     record = {
         "first": {"prompt_id": "p01", "candidate": 0},
         "second": {"prompt_id": "p01", "candidate": 1},
@@ -180,7 +180,7 @@ def test_what_is_no_choice_is_refused(change, message):
         rows_of_choices(TABLE, [record | change])
 
 
-def test_a_table_without_pairs_says_so():
+def test_table_without_pairs_is_reported():
     with pytest.raises(InputError, match="no replies"):
         pair_pool(replace(TABLE, replies=()), ORACLE)
     single = TABLE.take([0])
@@ -189,7 +189,7 @@ def test_a_table_without_pairs_says_so():
         pair_pool(single, MemoryOracle.of(single))
 
 
-def test_outliers_are_not_asked_about():
+def test_outliers_are_not_offered():
     odd = TABLE.rewards.copy()
     odd[::7, 0] += 40 * odd[:, 0].std()
     table = replace(TABLE, rewards=odd)

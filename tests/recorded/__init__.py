@@ -1,4 +1,4 @@
-"""What real servers answered (``record.py`` wrote it), and a server that answers so again."""
+"""Recorded answers of real servers, written by ``record.py``, and a fake server that replays them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NAMES = ("llama_cpp", "llama_cpp_thinking", "transformers_serve", "litellm", "li
 
 @dataclass(frozen=True)
 class RecordedReply:
-    """What one recorded stream says, read without the engine.
+    """The content of one recorded stream, parsed without the engine.
 
     Args:
         text: of the reply.
-        thoughts: what the server kept apart from it.
-        log_probs: as many as the server reports, of whatever tokens it reports.
+        thoughts: reasoning that the server returned separately.
+        log_probs: of every token that the server reports.
         tokens: as the server counts them, thoughts and end of turn included.
         finish: "stop" or "length".
     """
@@ -39,38 +39,38 @@ class RecordedReply:
 
 @dataclass(frozen=True)
 class Recording:
-    """The answers of one server."""
+    """The recorded answers of one server."""
 
     name: str
 
     @cached_property
     def exchanges(self) -> dict[str, Any]:
-        """The recorded file."""
+        """Return the exchanges of the recorded file."""
         return dict(json.loads((FOLDER / f"{self.name}.json").read_text(encoding="utf-8")))
 
     @property
     def model(self) -> str:
-        """The model's name in requests."""
+        """Return the model's name in requests."""
         return str(self.exchanges["model"])
 
     @property
     def owner(self) -> str:
-        """Whom the server says that its models belong to; "" where it lists none."""
+        """Return the owner that the server lists for its models; "" without one."""
         listed = self.exchanges["models"]
         return str(json.loads(listed["text"])["data"][0]["owned_by"]) if listed["status"] == 200 else ""
 
     @property
     def refused(self) -> set[str]:
-        """The fields that the server refuses."""
+        """Return the fields that the server refuses."""
         return {name for name, answer in self.exchanges["fields"].items() if answer["status"] >= 400}
 
     @cached_property
     def replies(self) -> list[RecordedReply]:
-        """The recorded streams, in the order of their seeds."""
+        """Return the recorded streams in the order of their seeds."""
         return [_read(stream["text"]) for stream in self.exchanges["streams"]]
 
     def answer(self) -> Answer:
-        """Return the answers: the recorded streams in turn, or the error that a field or a long prompt was given."""
+        """Return the answer function: recorded streams in turn, or the error for a refused field or a long prompt."""
         streams = itertools.cycle(self.exchanges["streams"])
 
         async def lines(text: str) -> AsyncIterator[str]:
@@ -95,7 +95,7 @@ class Recording:
         return answer
 
     def server(self) -> ChatServer:
-        """Return a server that answers as recorded, for a ``with`` block."""
+        """Return a fake server that replays the recording, for a ``with`` block."""
         listed = self.exchanges["models"]["status"] == 200
         return ChatServer(self.answer(), owner=self.owner, models=(self.model,) if listed else ())
 

@@ -1,6 +1,6 @@
 """Record what real servers answer, as JSON that quick tests replay: ``python -m tests.recorded.record [NAME ...]``.
 
-An exchange is a request and the answer to it, its bytes as text. Nothing is changed in an answer.
+An exchange is a request and its answer, whose bytes are kept unchanged as text.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tests.recorded import servers
 
 FOLDER = Path(__file__).parent
 PROMPT = [{"role": "user", "content": "How do I sleep better?"}]
-#: As the engine draws; the seeds make the candidates.
+#: The settings with which the engine draws; each candidate has its own seed.
 DRAWN = {"messages": PROMPT, "temperature": 1.0, "top_p": 1.0, "max_tokens": 12}
-#: One alternative a token: without the field llama.cpp tells twenty.
+#: One alternative per token; without the field llama.cpp reports twenty.
 STREAM = {"stream": True, "stream_options": {"include_usage": True}, "logprobs": True, "top_logprobs": 1}
 SEEDS = range(1, 7)
-#: Fields that a server may refuse, one a request.
+#: Fields that a server may refuse, sent one per request.
 FIELDS: dict[str, Any] = {
     "seed": 1,
     "top_k": -1,
@@ -70,7 +70,7 @@ SERVERS: dict[str, tuple[Callable[[Path], contextlib.AbstractContextManager[str]
 
 
 def exchange(address: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    """Send one request; the request with the status, the type and the text of its answer."""
+    """Send one request; return it with the status, the content type and the text of the answer."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {servers.KEY}"}
     request = urllib.request.Request(address + path, data=data, headers=headers)
@@ -83,23 +83,29 @@ def exchange(address: str, path: str, body: dict[str, Any] | None) -> dict[str, 
 
 
 def record(address: str, model: str) -> dict[str, Any]:
-    """Record every exchange with one server."""
+    """Record all exchanges with one server."""
     drawn = DRAWN | {"model": model}
     refused = {}
     for name, setting in FIELDS.items():
-        more = {name: setting} | ({"logprobs": True} if name == "top_logprobs" else {})
-        more |= {"stream": True} if name == "stream_options" else {}
-        refused[name] = exchange(address, "/chat/completions", drawn | {"max_tokens": 2} | more)
-    taken = {name: FIELDS[name] for name in ("top_k", "min_p", "repetition_penalty") if refused[name]["status"] == 200}
-    streams = [exchange(address, "/chat/completions", drawn | STREAM | taken | {"seed": seed}) for seed in SEEDS]
-    whole = [exchange(address, "/chat/completions", drawn | taken | {"seed": seed}) for seed in SEEDS[:2]]
+        extra_fields = {name: setting} | ({"logprobs": True} if name == "top_logprobs" else {})
+        extra_fields |= {"stream": True} if name == "stream_options" else {}
+        refused[name] = exchange(address, "/chat/completions", drawn | {"max_tokens": 2} | extra_fields)
+    accepted_fields = {
+        name: FIELDS[name] for name in ("top_k", "min_p", "repetition_penalty") if refused[name]["status"] == 200
+    }
+    streams = [
+        exchange(address, "/chat/completions", drawn | STREAM | accepted_fields | {"seed": seed}) for seed in SEEDS
+    ]
+    complete_replies = [
+        exchange(address, "/chat/completions", drawn | accepted_fields | {"seed": seed}) for seed in SEEDS[:2]
+    ]
     longer = [{"role": "user", "content": "Where is my parcel? " * 100}]
     return {
         "model": model,
         "models": exchange(address, "/models", None),
         "fields": refused,
         "streams": streams,
-        "whole": whole,
+        "whole": complete_replies,
         "overflow": exchange(address, "/chat/completions", drawn | {"messages": longer}),
         "overflow_stream": exchange(address, "/chat/completions", drawn | {"messages": longer, "stream": True}),
         "greedy": [exchange(address, "/chat/completions", drawn | {"temperature": 0, "seed": seed}) for seed in (1, 2)],
@@ -108,7 +114,7 @@ def record(address: str, model: str) -> dict[str, Any]:
 
 
 def main(names: list[str]) -> None:
-    """Write NAME.json of each server, of all without names."""
+    """Write NAME.json for each named server, or for all servers."""
     for name in names or SERVERS:
         start, model = SERVERS[name]
         with tempfile.TemporaryDirectory() as folder, start(Path(folder)) as address:

@@ -1,4 +1,4 @@
-"""Other people's servers with the tiny model, each in a process of its own on 127.0.0.1, for as long as a block lasts.
+"""Run third-party servers with the tiny model, each in its own process on 127.0.0.1, for a ``with`` block.
 
 ``transformers serve`` is that of the tests' environment; llama.cpp's server comes with the package xllamacpp and
 LiteLLM with its own, both in environments of their own (:mod:`tests.environments`).
@@ -24,11 +24,11 @@ from tests.tiny_model import TEMPLATE, make_tiny_model
 
 XLLAMACPP = ("xllamacpp==2026.10.11549",)
 LITELLM = ("litellm[proxy]==1.108.7",)
-#: Longest start of a server, in seconds.
+#: Timeout of a server's start, in seconds.
 START = 120
-#: LiteLLM does not start without one; the others take any.
+#: LiteLLM requires a key; the other servers accept any.
 KEY = "sk-tests"
-#: A template of a reasoning model: thoughts in marks, which a request can switch off.
+#: The chat template of a reasoning model; a request can switch the reasoning off.
 THINKING = (
     "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}"
     "{% if message.role == 'assistant' and message.reasoning_content %}"
@@ -54,7 +54,7 @@ while True:
 
 @contextlib.contextmanager
 def llama_cpp(folder: Path, template: str = TEMPLATE) -> Iterator[str]:
-    """Run llama.cpp's server; the model is "tiny" and reads 256 tokens.
+    """Run llama.cpp's server; the model is "tiny" with a context of 256 tokens.
 
     Args:
         folder: for its files.
@@ -93,7 +93,7 @@ def litellm(folder: Path, upstream: str, model: str = "tiny") -> Iterator[str]:
     programs = python_environment("litellm", *LITELLM, beside=False)
     behind = {"model": f"openai/{model}", "api_base": upstream, "api_key": "none"}
     config = {"model_list": [{"model_name": "tiny", "litellm_params": behind}]}
-    (folder / "litellm.yaml").write_text(json.dumps(config), encoding="utf-8")  # YAML reads JSON
+    (folder / "litellm.yaml").write_text(json.dumps(config), encoding="utf-8")  # JSON is valid YAML
     words = [str(programs / "litellm"), "--config", "litellm.yaml", "--host", "127.0.0.1", "--port"]
     with _running(lambda port: [*words, str(port)], folder, "/health/liveliness") as address:
         yield address
