@@ -64,7 +64,7 @@ def test_pressure_leaves_the_labels_behind():
     assert [reached.few for reached in reaches] == [False, True, True, True]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 640), st.floats(-2.0, 2.0), st.integers(0, 9))
 def test_effective_labels_and_shares_stay_within_their_bounds(count: int, weight: float, seed: int):
     rows = np.random.default_rng(seed).choice(640, count, replace=False)

@@ -1,4 +1,4 @@
-"""Tables that are kept: names that lead nowhere else, what a list says, and files that are no tables."""
+"""Tests of the folder of tables: safe names, the descriptions in the list, and files that are no tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _own_folder(tmp_path, monkeypatch):
     monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
 
 
-def test_a_list_says_what_a_table_holds():
+def test_list_describes_each_table():
     assert catalog.list_tables() == ()
     table = make_table(prompts=5, candidates=3)
     metadata = {"model": {"name": "tiny"}, "source": {"file": "mine.csv"}}
@@ -41,12 +41,12 @@ def test_a_list_says_what_a_table_holds():
         catalog.delete("My replies")
 
 
-def test_a_fault_of_the_moment_is_not_kept(monkeypatch):
-    """While file descriptors are short, no table can be read; the files do not change by that."""
+def test_transient_faults_are_not_cached(monkeypatch):
+    """Running out of file descriptors makes tables unreadable without changing their files."""
     path = catalog.path_of("mine")
     table_format.save(make_table(prompts=5, candidates=3), path)
 
-    def no_descriptors(*asked: object) -> None:
+    def no_descriptors(*arguments: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
     with monkeypatch.context() as short:
@@ -58,8 +58,8 @@ def test_a_fault_of_the_moment_is_not_kept(monkeypatch):
     assert catalog.describe(path) is catalog.describe(path), "what could be read is read once"
 
 
-def test_a_fault_of_a_file_is_found_once_until_the_file_changes(monkeypatch):
-    """Of another program's file all is read to find out that it is no reward table."""
+def test_faults_of_a_file_are_cached_until_it_changes(monkeypatch):
+    """The whole of another program's file is read to find that it is no reward table."""
     path, read = catalog.folder() / "foreign.parquet", []
     pq.write_table(pa.table({"prompt": ["a", "a"], "reply": ["b", "c"]}), path)
     count = table_file.count
@@ -71,7 +71,7 @@ def test_a_fault_of_a_file_is_found_once_until_the_file_changes(monkeypatch):
     assert (catalog.describe(path).fault, len(read)) == ("", 2)
 
 
-def test_a_table_that_would_fill_the_memory_is_refused_in_words(tmp_path):
+def test_table_too_large_for_memory_is_refused_with_a_message(tmp_path):
     table_format.save(make_table(prompts=50, candidates=40), tmp_path / "Large.parquet")
     catalog.check_memory(tmp_path / "Large.parquet")
     with pytest.raises(InputError, match=r"'Large' needs about 0.0 GB of memory here, and 0.0 GB are free"):
@@ -86,18 +86,18 @@ def test_names_that_are_refused(name: str):
 
 
 @pytest.mark.parametrize("name", ["a", "Antworten für März", "2026-11 nurses_2", "患者"])
-def test_names_stay_within_the_folder(name: str):
+def test_names_cannot_leave_the_folder(name: str):
     assert catalog.path_of(name).parent == catalog.folder()
 
 
-def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
+def test_folder_that_cannot_be_created(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(catalog.SETTING, str(tmp_path / "file" / "x"))
     with pytest.raises(InputError, match=f"Set {catalog.SETTING}"):
         catalog.folder()
 
 
-def test_a_later_table_of_the_same_name_gets_nothing_that_was_about_the_deleted_one(tmp_path):
+def test_new_table_inherits_nothing_from_a_deleted_one_of_its_name(tmp_path):
     kept = [catalog.path_of("Other").with_suffix(LABELS), tmp_path / "Mine.csv"]
     table = catalog.path_of("Mine")
     gone = [table.with_suffix(ending) for ending in SIDECARS]

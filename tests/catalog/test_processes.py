@@ -1,4 +1,4 @@
-"""Tables made by processes of their own: begun, watched, stopped, killed, gone on with, given up."""
+"""Tests of tables made in child processes: started, watched, stopped, killed, resumed, discarded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from map_core.errors import InputError
 
 CSV = b"prompt,reply,humor\na,x,1\na,y,2\nb,z,0.5\n"
 IMPORT = ("import", "{folder}/input.csv", "--out", "{out}", "--force", "--progress-file", "{progress}")
-#: A command that goes on until it is stopped, as a build does.
+#: A command that runs until it is stopped, as a build does.
 WAITS = """
 import sys, time
 from pathlib import Path
@@ -45,7 +45,7 @@ def _own_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def waits(tmp_path, monkeypatch) -> Path:
-    """``python -m map_core`` is a command that waits for this file to be there."""
+    """Replace ``python -m map_core`` by a command that waits until this file exists; return its path."""
     (tmp_path / "waits.py").write_text(WAITS)
     marker = tmp_path / "go"
 
@@ -58,7 +58,7 @@ def waits(tmp_path, monkeypatch) -> Path:
 
 
 def until(name: str, *states: TableJobState, stage: str = "") -> jobs.TableJob:
-    """The work once it is in one of these states."""
+    """Wait until the work is in one of these states, and return it."""
     for _ in range(600):
         job = jobs.status(name)
         if job.state in states and (not stage or job.stage == stage):
@@ -67,7 +67,7 @@ def until(name: str, *states: TableJobState, stage: str = "") -> jobs.TableJob:
     raise AssertionError(f"still {job}")
 
 
-def test_an_import_is_made_and_said(tmp_path: Path):
+def test_import_succeeds_and_is_reported(tmp_path: Path):
     upload = tmp_path / "uploaded"
     upload.write_bytes(CSV)
     processes.start("Mine", "import", IMPORT, {"file": "mine.csv"}, {"input.csv": upload})
@@ -92,12 +92,12 @@ def test_an_import_is_made_and_said(tmp_path: Path):
         processes.resume("Mine")
 
 
-def test_what_cannot_be_imported_is_said_in_words(tmp_path: Path):
+def test_import_failures_are_reported_in_words(tmp_path: Path):
     content = b"prompt,reply,humor\na,x,funny\na,y,1\n"
     processes.start("Bad", "import", IMPORT, {"file": "May.csv"}, {"input.csv": content})
     job = until("Bad", TableJobState.DONE, TableJobState.FAILED)
     assert job.state is TableJobState.FAILED
-    # The file is called what the person calls it, and its rows are those of a spreadsheet.
+    # Messages use the name of the uploaded file and the row numbers of the spreadsheet.
     assert job.error.startswith("May.csv (row 1 is the header): row 2, column 'humor' is 'funny', not a number")
     assert "input.csv" not in job.error
     assert str(tmp_path) not in job.error
@@ -108,7 +108,7 @@ def test_what_cannot_be_imported_is_said_in_words(tmp_path: Path):
         processes.start("Worse", "import", IMPORT, {})
 
 
-def test_killed_work_is_interrupted_and_goes_on(waits: Path):
+def test_killed_work_is_marked_interrupted_and_resumes(waits: Path):
     processes.start("Slow", "build", ("{out}", "{progress}"), {"prompts": 8})
     job = until("Slow", TableJobState.RUNNING, stage="sampling")
     assert (job.done, job.total, job.rate) == (1, 8, 30.0)
@@ -123,15 +123,15 @@ def test_killed_work_is_interrupted_and_goes_on(waits: Path):
     until("Slow", TableJobState.RUNNING, stage="sampling")
     processes.stop("Slow")
     until("Slow", TableJobState.STOPPED)
-    processes.stop("Slow")  # which is nothing to a process that has ended
+    processes.stop("Slow")  # without effect on a process that has ended
     waits.touch()
     processes.resume("Slow")
     until("Slow", TableJobState.DONE)
     assert catalog.path_of("Slow").read_bytes() == b"made"
 
 
-def test_another_process_sees_it_and_it_outlives_the_one_that_began_it(waits: Path, tmp_path: Path, monkeypatch):
-    """As an app that is killed and started again: nothing but the disk is common to both."""
+def test_work_survives_the_process_that_started_it(waits: Path, tmp_path: Path, monkeypatch):
+    """As after a restart of the app: the two processes share only the disk."""
     processes.start("Slow", "build", ("{out}", "{progress}"), {})
     until("Slow", TableJobState.RUNNING, stage="sampling")
     monkeypatch.setattr(child_process, "_detached", [])
@@ -140,21 +140,21 @@ def test_another_process_sees_it_and_it_outlives_the_one_that_began_it(waits: Pa
     until("Slow", TableJobState.DONE)
 
 
-def test_another_process_with_the_same_number_is_not_taken_for_it(waits: Path):
+def test_reused_process_id_is_not_mistaken_for_the_work(waits: Path):
     processes.start("Slow", "build", ("{out}", "{progress}"), {})
     until("Slow", TableJobState.RUNNING, stage="sampling")
     process = jobs.job_folder("Slow") / "process.json"
     record = json.loads(process.read_text())
     process.write_text(json.dumps({"pid": os.getpid(), "pid_started": record["pid_started"] - 1000}))
     assert jobs.status("Slow").state is TableJobState.INTERRUPTED
-    processes.stop("Slow")  # which would end this very test
+    processes.stop("Slow")  # which would end this test
     process.write_text(json.dumps(record))
     waits.touch()
     until("Slow", TableJobState.DONE)
 
 
-def test_a_step_of_the_clock_interrupts_nothing(waits: Path):
-    """Nor does a build that an older version started, which knew no ticks, look interrupted."""
+def test_clock_change_interrupts_nothing(waits: Path):
+    """Nor does a build of an older version, which recorded no ticks, look interrupted."""
     processes.start("Slow", "build", ("{out}", "{progress}"), {})
     until("Slow", TableJobState.RUNNING, stage="sampling")
     record = jobs.job_folder("Slow") / "process.json"
@@ -168,7 +168,7 @@ def test_a_step_of_the_clock_interrupts_nothing(waits: Path):
     until("Slow", TableJobState.DONE)
 
 
-def test_a_free_name_is_no_tables_and_no_works():
+def test_free_name_belongs_to_no_table_and_no_work():
     assert processes.free_name("Mine") == "Mine"
     catalog.path_of("Mine").write_bytes(b"")
     assert processes.free_name("Mine") == "Mine 2"
@@ -176,7 +176,7 @@ def test_a_free_name_is_no_tables_and_no_works():
     assert processes.free_name("Mine") == "Mine 3"
 
 
-def test_two_run_and_the_others_wait_in_turn(waits: Path):
+def test_two_jobs_run_and_the_others_queue(waits: Path):
     names = ["One", "Two", "Three", "Four", "Five"]
     for name in names:
         processes.start(name, "build", ("{out}", "{progress}"), {})
@@ -198,7 +198,7 @@ def test_two_run_and_the_others_wait_in_turn(waits: Path):
     assert jobs.status("Three").place == 2
     processes.stop("One")
     until("One", TableJobState.STOPPED)
-    # Nobody looks at the list: the app starts what waits by itself, the first of them.
+    # Without any view of the list the app starts the first queued work by itself.
     waiting_file = jobs.job_folder("Four") / "waiting.json"
     for _ in range(200):
         if not waiting_file.exists():
@@ -211,7 +211,7 @@ def test_two_run_and_the_others_wait_in_turn(waits: Path):
         until(name, TableJobState.DONE)
 
 
-def test_more_than_may_wait_are_refused(waits: Path, monkeypatch: pytest.MonkeyPatch):
+def test_full_queue_refuses_work(waits: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VALUE_PALETTE_BUILDS", "1")
     monkeypatch.setenv("VALUE_PALETTE_BUILDS_WAITING", "2")
     monkeypatch.setenv("VALUE_PALETTE_BUILDS_OF_VISIT", "2")
@@ -231,8 +231,8 @@ def test_more_than_may_wait_are_refused(waits: Path, monkeypatch: pytest.MonkeyP
     until("D", TableJobState.DONE)
 
 
-def test_work_that_waited_when_the_app_was_killed_starts_when_it_is_back(waits: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(processes, "_advance_later", lambda: None)  # the thread that was killed
+def test_queued_work_starts_after_a_restart_of_the_app(waits: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "_advance_later", lambda: None)  # the thread of the killed app
     for name in ("One", "Two", "Three"):
         processes.start(name, "build", ("{out}", "{progress}"), {})
     waits.touch()
@@ -245,12 +245,12 @@ def test_work_that_waited_when_the_app_was_killed_starts_when_it_is_back(waits: 
     until("Three", TableJobState.DONE)
 
 
-def test_of_two_who_ask_for_one_name_at_a_time_one_is_refused(waits: Path, monkeypatch: pytest.MonkeyPatch):
-    both = threading.Barrier(2)
+def test_concurrent_requests_for_one_name_admit_only_one(waits: Path, monkeypatch: pytest.MonkeyPatch):
+    barrier = threading.Barrier(2)
 
     def meet(_: str) -> None:
         with contextlib.suppress(threading.BrokenBarrierError):
-            both.wait(1)  # where both have looked whether the name is free
+            barrier.wait(1)  # after both have checked that the name is free
 
     monkeypatch.setattr(processes, "_refuse_too_many", meet)
     refused = []
@@ -274,7 +274,7 @@ def test_of_two_who_ask_for_one_name_at_a_time_one_is_refused(waits: Path, monke
     until("Same", TableJobState.DONE)
 
 
-def test_on_a_full_disk_work_waits_for_room(waits: Path, monkeypatch: pytest.MonkeyPatch):
+def test_work_waits_while_the_disk_is_full(waits: Path, monkeypatch: pytest.MonkeyPatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -287,14 +287,14 @@ def test_on_a_full_disk_work_waits_for_room(waits: Path, monkeypatch: pytest.Mon
     until("Mine", TableJobState.DONE)
 
 
-def test_a_folder_that_a_killed_app_left_holds_no_name(waits: Path):
+def test_folder_left_by_a_killed_app_does_not_reserve_its_name(waits: Path):
     jobs.job_folder("Mine").mkdir(parents=True)
     waits.touch()
     processes.start("Mine", "build", ("{out}", "{progress}"), {})
     until("Mine", TableJobState.DONE)
 
 
-def test_work_that_ends_while_one_looks_is_done(monkeypatch: pytest.MonkeyPatch):
+def test_work_that_ends_during_a_status_check_counts_as_done(monkeypatch: pytest.MonkeyPatch):
     home = jobs.job_folder("Quick")
     home.mkdir(parents=True)
     (home / "request.json").write_text(json.dumps({"kind": "import", "arguments": []}))

@@ -1,4 +1,4 @@
-"""Tables and builds of two people: each sees, ends and deletes their own, and nothing of the other's leaks."""
+"""Tests of the tables and builds of two people: each sees, stops and deletes their own; nothing leaks between them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 class _Nothing:
-    """A process that has ended before it did anything."""
+    """A process that ended before it did anything."""
 
     def as_dict(self) -> dict[str, object]:
         return {}
@@ -47,36 +47,36 @@ def names(of: VisitorCatalog) -> list[str]:
 
 
 def make(name: str, **options: object) -> None:
-    """Ann begins an import, which makes the table at once."""
+    """Start an import as Ann; the table is made at once."""
     VisitorCatalog(ANN).start(name, "import", ["import"], {"file": "a.csv"}, **options)
     table_format.save(make_table(prompts=4, candidates=4), catalog.path_of(name))
 
 
 @pytest.mark.parametrize("visibility", Visibility)
-@pytest.mark.parametrize("other", OTHERS, ids=lambda who: who.name or who.role.value)
-def test_a_table_and_its_build(other: Visitor, visibility: Visibility):
+@pytest.mark.parametrize("visitor", OTHERS, ids=lambda who: who.name or who.role.value)
+def test_a_table_and_its_build(visitor: Visitor, visibility: Visibility):
     make("Mine", visibility=visibility)
-    mine, theirs = VisitorCatalog(ANN), VisitorCatalog(other)
-    seen = visibility is Visibility.EVERYONE
+    mine, catalog_of_visitor = VisitorCatalog(ANN), VisitorCatalog(visitor)
+    visible = visibility is Visibility.EVERYONE
     assert names(mine) == ["Mine"]
-    assert names(theirs) == ["Mine"] * seen
-    assert [job.name for job in theirs.list_jobs()] == ["Mine"] * seen
-    if not seen:
+    assert names(catalog_of_visitor) == ["Mine"] * visible
+    assert [job.name for job in catalog_of_visitor.list_jobs()] == ["Mine"] * visible
+    if not visible:
         with pytest.raises(AccessError, match="no such table, or it is not shared with you"):
-            theirs.path_of("Mine")
+            catalog_of_visitor.path_of("Mine")
     changes: list[Callable[[], object]] = [
-        lambda: theirs.stop("Mine"),
-        lambda: theirs.resume("Mine"),
-        lambda: theirs.answer("Mine", {}),
-        lambda: theirs.discard("Mine"),
-        lambda: theirs.delete("Mine"),
-        lambda: theirs.share("Mine", Visibility.EVERYONE),
+        lambda: catalog_of_visitor.stop("Mine"),
+        lambda: catalog_of_visitor.resume("Mine"),
+        lambda: catalog_of_visitor.answer("Mine", {}),
+        lambda: catalog_of_visitor.discard("Mine"),
+        lambda: catalog_of_visitor.delete("Mine"),
+        lambda: catalog_of_visitor.share("Mine", Visibility.EVERYONE),
     ]
     for change in changes:
         with pytest.raises(AccessError):
             change()
-    with pytest.raises(InputError):  # the name is taken, whoever asks, or they may not begin at all
-        theirs.start("Mine", "import", [], {})
+    with pytest.raises(InputError):  # the name is taken for everybody, or they may not start work at all
+        catalog_of_visitor.start("Mine", "import", [], {})
     assert access_of("Mine").owner == ANN.id, "who tries does not get it"
     mine.discard("Mine")
     assert access_of("Mine").owner == ANN.id, "the table is there and stays hers"
@@ -85,7 +85,7 @@ def test_a_table_and_its_build(other: Visitor, visibility: Visibility):
     assert names(mine) == []
 
 
-def test_every_action_is_in_the_matrix():
+def test_matrix_covers_every_action():
     tuned = ROOT / "tests" / "pages" / "test_tune.py"
     written = Path(__file__).read_text(encoding="utf-8") + tuned.read_text(encoding="utf-8")
     actions = [name for name in vars(VisitorCatalog) if not name.startswith("_")]
@@ -109,14 +109,14 @@ def test_a_table_shared_by_link():
         VisitorCatalog(BEN).path_of("Mine", link)
 
 
-def test_the_operator_ends_and_deletes_what_is_anybodys():
+def test_operator_stops_and_deletes_everything():
     make("Mine")
     VisitorCatalog(CHIEF).stop("Mine")
     VisitorCatalog(CHIEF).delete("Mine")
     assert names(VisitorCatalog(ANN)) == []
 
 
-def test_what_was_there_belongs_to_everybody():
+def test_earlier_data_belongs_to_everybody():
     table_format.save(make_table(prompts=4, candidates=4), catalog.path_of("Old"))
     for who in (ANN, BEN, GUEST, NOBODY, LOCAL):
         assert names(VisitorCatalog(who)) == ["Old"]
@@ -127,20 +127,20 @@ def test_what_was_there_belongs_to_everybody():
 
 @pytest.mark.parametrize("kind", ["build", "extend", "import"])
 @pytest.mark.parametrize("who", [GUEST, NOBODY], ids=["known", "unknown"])
-def test_guests_start_nothing(who: Visitor, kind: str):
+def test_guests_cannot_start_work(who: Visitor, kind: str):
     with pytest.raises(AccessError, match="that takes a member"):
         VisitorCatalog(who).start("Theirs", kind, [], {})
     assert not jobs.job_folder("Theirs").exists()
 
 
-def test_without_a_login_nothing_is_owned():
+def test_without_a_login_nothing_has_an_owner():
     VisitorCatalog(LOCAL).start("Ours", "import", ["import"], {"file": "a.csv"})
     assert access_of("Ours").owner == ""
     assert not list(catalog.folder().glob(".access/*"))
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"owner": "a"}', "[", '{"owner":"a","owner_name":"","visibility":"x"}'])
-def test_a_file_that_cannot_be_read_opens_nothing(content: str):
+def test_unreadable_access_file_grants_nothing(content: str):
     make("Mine", visibility=Visibility.EVERYONE)
     (catalog.folder() / ".access" / "Mine.json").write_text(content)
     assert names(VisitorCatalog(BEN)) == []
@@ -148,11 +148,11 @@ def test_a_file_that_cannot_be_read_opens_nothing(content: str):
         VisitorCatalog(BEN).delete("Mine")
 
 
-#: What a page calls in the name of its visitor only.
+#: Calls that pages make only in the name of their visitor.
 GUARDED = {"list_tables", "delete", "list_jobs", "start", "resume", "answer", "stop", "discard"}
 
 
-def test_pages_use_the_catalog_and_the_database_in_the_name_of_their_visitor():
+def test_pages_use_catalog_and_database_only_as_their_visitor():
     leaks = []
     for path in sorted([*(ROOT / "pages").rglob("*.py"), ROOT / "app.py"]):
         if path.name == "account.py":
@@ -166,7 +166,7 @@ def test_pages_use_the_catalog_and_the_database_in_the_name_of_their_visitor():
     assert not leaks, f"these reach past pages/view/shell/account.py: {leaks}"
 
 
-def test_a_name_that_is_free_again_is_the_next_ones():
+def test_freed_name_can_be_used_by_another_visitor():
     make("Mine", visibility=Visibility.EVERYONE)
     processes.discard("Mine")
     catalog.path_of("Mine").unlink()  # by hand, outside the app

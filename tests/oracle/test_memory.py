@@ -1,4 +1,4 @@
-"""A table in memory keeps the laws of the contract, in one block and in many, in float64 and float32."""
+"""Tests of the oracle in memory: the laws of the contract, in one block and in many, in float64 and float32."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def oracle_of(table: PlainTable, **settings: int) -> MemoryOracle:
 
 def test_two_replies_by_hand():
     oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
-    # Half a point is one standard deviation, so z is -1 and 1 and A(x) = log cosh x.
+    # The standard deviation is 1/2, so z is -1 and 1 and A(x) = log cosh x.
     at = oracle.moments(np.array([0.5]))
     assert oracle.base[0] == oracle.scale[0] == 0.5
     assert at.log_normaliser == pytest.approx(np.log(np.cosh(0.5)), abs=1e-15)
@@ -36,7 +36,7 @@ def test_two_replies_by_hand():
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", CASES)
-def test_the_laws_hold_in_one_block(law: Law, name: str):
+def test_laws_in_one_block(law: Law, name: str):
     law(oracle_of(CASES[name]), CASES[name])
 
 
@@ -44,7 +44,7 @@ def test_the_laws_hold_in_one_block(law: Law, name: str):
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("threads", [1, 3])
-def test_the_laws_hold_over_many_blocks_and_threads(law: Law, name: str, threads: int, monkeypatch: pytest.MonkeyPatch):
+def test_laws_over_many_blocks_and_threads(law: Law, name: str, threads: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "BLOCK", 128)
     monkeypatch.setattr("map_core.oracle.block.SMALL", 0)
     monkeypatch.setattr("map_core.oracle.block.TILTED", 100)
@@ -53,7 +53,7 @@ def test_the_laws_hold_over_many_blocks_and_threads(law: Law, name: str, threads
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", [name for name in CASES if "any size" not in name])
-def test_the_laws_hold_in_single_precision(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
+def test_laws_in_single_precision(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "BLOCK", 200)
     table = replace(CASES[name], rewards=CASES[name].rewards.astype(np.float32))
     oracle = oracle_of(table, threads=1)
@@ -61,12 +61,12 @@ def test_the_laws_hold_in_single_precision(law: Law, name: str, monkeypatch: pyt
     law(oracle, table)
 
 
-def test_blocks_agree_with_one_another(monkeypatch: pytest.MonkeyPatch):
+def test_results_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch):
     table = CASES["ragged"]
-    whole = oracle_of(table)
+    one_block = oracle_of(table)
     monkeypatch.setattr(memory, "BLOCK", 40)
     x = np.array([1.0, 0.5, 0.0, 2.0])
-    assert_close(oracle_of(table).moments(x).covariance, whole.moments(x).covariance, whole, 1e-3)
+    assert_close(oracle_of(table).moments(x).covariance, one_block.moments(x).covariance, one_block, 1e-3)
 
 
 def test_threads_share_an_oracle(monkeypatch: pytest.MonkeyPatch):
@@ -92,7 +92,7 @@ def test_a_forked_process_still_answers(monkeypatch: pytest.MonkeyPatch):
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_redundant_values_are_told_from_a_part_or_the_whole(monkeypatch: pytest.MonkeyPatch):
+def test_redundant_values_are_detected_on_a_subsample_or_the_table(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "BLOCK", 64)
     even = CASES["even"]
     redundant = replace(even, rewards=np.column_stack([even.rewards, even.rewards[:, 0] + even.rewards[:, 1]]))
@@ -104,25 +104,25 @@ def test_a_small_table_has_no_subsample():
     assert oracle_of(CASES["even"]).subsample(1 / 8) is None
 
 
-def test_a_table_keeps_its_own_form_unless_told():
+def test_form_of_the_table_is_the_default():
     assert MemoryOracle.of(make_table()).form is Form.PER_PROMPT
     assert MemoryOracle.of(make_table(), Form.POOLED).form is Form.POOLED
     assert MemoryOracle.of(make_table(candidates=1)).form is Form.POOLED
 
 
-def test_a_form_may_be_named_by_its_word():
+def test_form_may_be_given_by_name():
     table = CASES["even, pooled"]
     oracle = MemoryOracle(table.rewards, table.offsets, table.values, "pooled")  # type: ignore[arg-type]
     assert oracle.form is Form.POOLED
 
 
-def test_per_prompt_needs_a_choice():
+def test_per_prompt_form_needs_several_replies():
     with pytest.raises(InputError, match="two replies or more"):
         MemoryOracle.of(make_table(candidates=1), Form.PER_PROMPT)
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_the_highest_and_lowest_levels_are_those_of_the_best_and_worst_replies(form: Form):
+def test_highest_and_lowest_levels_are_those_of_the_best_and_worst_replies(form: Form):
     # Two prompts with the rewards 0, 1 and 4 and 2, 3: their own worst and best on average, or those of all replies.
     rewards = np.array([[0.0, 7.0], [1.0, 7.0], [4.0, 7.0], [2.0, 7.0], [3.0, 7.0]])
     oracle = MemoryOracle(rewards, np.array([0, 3, 5]), ("humor", "constant"), form)

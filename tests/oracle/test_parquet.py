@@ -1,4 +1,4 @@
-"""A table in a Parquet file keeps the laws of the contract, however the file is cut; what cannot be read is refused."""
+"""Tests of the oracle of a Parquet file: the laws of the contract for any row groups and batches, and refused files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.tables import make_table
 
 
 def write(table: PlainTable, path: Path, rows: int = 7, texts: bool = False, kind: type = np.float64) -> Path:
-    """The table as a file with so many rows a row group."""
+    """Write a table to a file with this many rows per row group."""
     prompt = np.repeat(np.arange(table.prompts), table.counts)
     names = pa.array([f"prompt {i}" for i in prompt]) if texts else pa.array(prompt)
     columns = {"prompt_id": names} | {
@@ -34,7 +34,7 @@ def write(table: PlainTable, path: Path, rows: int = 7, texts: bool = False, kin
 
 @pytest.fixture
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of some twenty rows, so that prompts cross batches and row groups."""
+    """Read batches of about twenty rows, so that prompts cross batches and row groups."""
     monkeypatch.setattr("map_core.oracle.parquet.BLOCK", 16)
     monkeypatch.setattr("map_core.oracle.parquet.LEAST_ROWS", 16)
 
@@ -60,7 +60,7 @@ def test_laws_in_one_batch_of_float32_on_threads(law: Law, name: str, tmp_path: 
     law(ParquetOracle(path, None, table.form, threads=2), table)
 
 
-def test_our_own_tables(tmp_path: Path):
+def test_laws_on_generated_tables(tmp_path: Path):
     table = make_table()
     table_format.save(table, tmp_path / "table.parquet")
     oracle, expected = ParquetOracle(tmp_path / "table.parquet"), MemoryOracle.of(table)
@@ -79,7 +79,7 @@ def test_a_solve_is_the_same_as_in_memory(tmp_path: Path, few_rows: None):
     np.testing.assert_allclose(solution.weights, expected.weights, atol=1e-8)
 
 
-def test_starting_points_come_from_the_part_in_memory(tmp_path: Path, few_rows: None):
+def test_starting_points_come_from_the_subsample_in_memory(tmp_path: Path, few_rows: None):
     table = CASES["even"]
     oracle = ParquetOracle(write(table, tmp_path / "table.parquet"), table.values)
     part = oracle.subsample(1 / 8)
@@ -88,7 +88,7 @@ def test_starting_points_come_from_the_part_in_memory(tmp_path: Path, few_rows: 
     assert oracle.subsample(1.0) is None
 
 
-def test_prompts_may_be_told_apart_by_any_column(tmp_path: Path):
+def test_any_column_can_identify_prompts(tmp_path: Path):
     turns = pa.table({"turn": ["a", "a", "b"], "kindness": pa.array([1.0, 2.0, 3.0], pa.float32())})
     pq.write_table(turns, tmp_path / "t.parquet", use_dictionary=["turn"])
     oracle = ParquetOracle(tmp_path / "t.parquet", prompt="turn")
@@ -101,7 +101,7 @@ def refused(path: Path, data: dict[str, object], message: str, **settings: objec
         ParquetOracle(path, **settings)  # type: ignore[arg-type]
 
 
-def test_what_cannot_be_read_is_refused(tmp_path: Path):
+def test_invalid_files_are_refused(tmp_path: Path):
     path = tmp_path / "t.parquet"
     ids = ["a", "a", "b", "b"]
     refused(path, {"prompt_id": ["a", "b", "b", "a"], "v": [1.0, 2, 3, 4]}, r"Row 4 .* sort the file by 'prompt_id'")
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path):
         ParquetOracle(tmp_path / "none.parquet")
 
 
-def test_a_prompt_too_long_for_the_memory(tmp_path: Path, few_rows: None):
+def test_prompt_too_large_for_memory_is_refused(tmp_path: Path, few_rows: None):
     refused(tmp_path / "t.parquet", {"prompt_id": ["a"] * 5000, "v": np.arange(5000.0)}, "more replies than the memory")
 
 
@@ -136,6 +136,6 @@ def test_a_file_that_changes_is_refused(tmp_path: Path):
         oracle.moments(np.zeros(3))
 
 
-def test_pooled_takes_single_replies(tmp_path: Path):
+def test_pooled_form_accepts_single_replies(tmp_path: Path):
     path = write(CASES["one reply a prompt, pooled"], tmp_path / "t.parquet")
     assert ParquetOracle(path, form=Form.POOLED).prompts == 200

@@ -1,4 +1,4 @@
-"""A table on a real, local Ray cluster keeps the laws of the contract."""
+"""Tests of the oracle on a real, local Ray cluster: the laws of the contract."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def shared(cluster: None) -> Callable[[str], RayOracle]:
-    """The oracle of a case, made once."""
+    """Return the oracle of a case, created once."""
     oracles: dict[str, RayOracle] = {}
 
     def oracle(name: str) -> RayOracle:
@@ -65,7 +65,7 @@ def test_laws(law: Law, name: str, shared: Callable[[str], RayOracle]):
 
 
 @pytest.mark.parametrize("name", ["even", "ragged, pooled"])
-def test_weights_are_heeded(name: str, shared: Callable[[str], RayOracle]):
+def test_prompt_weights_count(name: str, shared: Callable[[str], RayOracle]):
     oracle = WeightedOracle(shared(name), WEIGHTED[name].weights)
     for law in LAWS:
         law(oracle, WEIGHTED[name])
@@ -94,11 +94,13 @@ def test_a_worker_for_each_file(cluster: None, tmp_path: Path):
     part = oracle.subsample(1 / 8)
     assert part is not None
     assert part.prompts < oracle.prompts
-    # The second file alone holds prompts out: a weight of one file counts beside those of all.
+    # Only the second file holds prompts out: weights of one file apply relative to those of all files.
     weights = np.concatenate([np.ones(half), np.where(np.arange(20) % 4, 3.0, 0.0)])
     data = pq.read_table(paths[1])
-    held = np.repeat(weights[half:] == 0, parts[1].counts)
-    data = data.append_column("held_out", pa.array(held)).append_column("weight", pa.array(np.full(len(held), 3.0)))
+    held_out_rows = np.repeat(weights[half:] == 0, parts[1].counts)
+    data = data.append_column("held_out", pa.array(held_out_rows)).append_column(
+        "weight", pa.array(np.full(len(held_out_rows), 3.0))
+    )
     pq.write_table(data, paths[1])
     weighted = replace(table, weights=weights)
     oracle = RayOracle.of_files(paths, table.values, cpus=0.1, memory=2**28)
@@ -111,26 +113,26 @@ def test_a_worker_for_each_file(cluster: None, tmp_path: Path):
         RayOracle.of_files([tmp_path / "none.parquet"], cpus=0.1)
 
 
-def test_more_cores_than_there_are(cluster: None):
+def test_more_cores_than_exist_are_refused(cluster: None):
     table = CASES["even"]
     with pytest.raises(InputError, match="fewer workers"):
         RayOracle.of(table.rewards, table.offsets, table.values, table.form, workers=3)
 
 
-def test_a_worker_that_stops(cluster: None):
+def test_stopped_worker_is_reported(cluster: None):
     table = CASES["one value"]
     oracle = RayOracle.of(table.rewards, table.offsets, table.values, table.form, workers=2, cpus=0.1)
     ray.kill(oracle._workers[1])
 
-    def ask_until_it_is_gone() -> None:
-        for _ in range(1000):  # ray kills a moment later
+    def query_until_it_fails() -> None:
+        for _ in range(1000):  # Ray kills with a delay
             oracle.moments(np.zeros(1))
 
     with pytest.raises(EngineError, match="stopped"):
-        ask_until_it_is_gone()
+        query_until_it_fails()
 
 
-def test_per_prompt_needs_a_choice():
+def test_per_prompt_form_needs_several_replies():
     table = CASES["one reply a prompt, pooled"]
     with pytest.raises(InputError, match="two replies or more"):
         RayOracle.of(table.rewards, table.offsets, table.values, Form.PER_PROMPT)
@@ -139,10 +141,10 @@ def test_per_prompt_needs_a_choice():
 def test_without_ray_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     plain = builtins.__import__
 
-    def without(name: str, *rest: Any, **more: Any) -> Any:
+    def without(name: str, *rest: Any, **keywords: Any) -> Any:
         if name == "ray":
             raise ImportError(name)
-        return plain(name, *rest, **more)
+        return plain(name, *rest, **keywords)
 
     monkeypatch.setattr(builtins, "__import__", without)
     table = CASES["even"]

@@ -1,4 +1,4 @@
-"""A table in torch keeps the laws of the contract, on the CPU and on a GPU."""
+"""Tests of the oracle in torch: the laws of the contract, on the CPU and on a GPU."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def oracle_of(table: PlainTable, **settings: object) -> TorchOracle:
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", CASES)
-def test_the_laws_hold_in_double_precision(law: Law, name: str):
+def test_laws_in_double_precision(law: Law, name: str):
     law(oracle_of(CASES[name], precision=torch.float64), CASES[name])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", ORDINARY)
-def test_float32_in_many_chunks(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
+def test_laws_in_float32_with_many_chunks(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(torch_oracle.BLOCK, "cpu", 100)
     table = PlainTable(CASES[name].rewards.astype(np.float32), CASES[name].offsets, CASES[name].form)
     oracle = oracle_of(table)
@@ -42,26 +42,26 @@ def test_float32_in_many_chunks(law: Law, name: str, monkeypatch: pytest.MonkeyP
 @without_gpu
 @pytest.mark.parametrize("name", ORDINARY)
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64])
-def test_the_laws_hold_on_a_gpu(name: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+def test_laws_on_a_gpu(name: str, precision: torch.dtype, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(torch_oracle.BLOCK, "cuda", 300)
     table = PlainTable(CASES[name].rewards.astype(np.float32), CASES[name].offsets, CASES[name].form)
     for law in LAWS:
         law(oracle_of(table, device="cuda", precision=precision), table)
 
 
-def test_a_tensor_will_do_for_an_array():
+def test_tensors_are_accepted_as_arrays():
     table = CASES["even"]
     oracle = TorchOracle(torch.as_tensor(table.rewards), table.offsets, table.values, table.form)
     np.testing.assert_allclose(oracle.base, table.base)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_missing_device_is_named():
+def test_missing_device_is_reported():
     with pytest.raises(InputError, match="no device 'cuda'"):
         oracle_of(CASES["even"], device="cuda")
 
 
-def test_per_prompt_needs_a_choice():
+def test_per_prompt_form_needs_several_replies():
     table = CASES["one reply a prompt, pooled"]
     with pytest.raises(InputError, match="two replies or more"):
         TorchOracle(table.rewards, table.offsets, table.values, Form.PER_PROMPT)

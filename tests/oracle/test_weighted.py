@@ -1,4 +1,4 @@
-"""A prompt of weight v counts as v copies of it, and one that is held out not at all."""
+"""Tests of prompt weights: weight v counts as v copies of the prompt, and a held-out prompt not at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.weighted_pairs import COPIES, TARGETS, uneven_table, weighted, with_p
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_weights_are_copies(form: Form) -> None:
+def test_weights_equal_copies(form: Form) -> None:
     table = uneven_table()
     by_weight, by_copies = (
         MemoryOracle.of(weighted(table), form),
@@ -43,14 +43,22 @@ def test_weights_are_copies(form: Form) -> None:
     assert by_weight.log_candidates == pytest.approx(by_copies.log_candidates)
     rng = np.random.default_rng(1)
     x = rng.normal(size=(5, 3))
-    here, there = by_weight.batch_moments(x, covariance=True), by_copies.batch_moments(x, covariance=True)
+    weighted_moments, copied_moments = (
+        by_weight.batch_moments(x, covariance=True),
+        by_copies.batch_moments(x, covariance=True),
+    )
     for name in ("log_normaliser", "levels", "covariance"):
-        np.testing.assert_allclose(getattr(here, name), getattr(there, name), rtol=1e-9, atol=1e-12)
-    # Copies say nothing new, so weights carry less than copies would: by Kish's effective number of prompts.
+        np.testing.assert_allclose(
+            getattr(weighted_moments, name), getattr(copied_moments, name), rtol=1e-9, atol=1e-12
+        )
+    # Copies add no information, so the count of prompts is Kish's effective number.
     kish = COPIES.sum() / (COPIES @ COPIES)
-    expected = there.ess if form is Form.PER_PROMPT else there.ess * kish
-    np.testing.assert_allclose(here.ess, expected, rtol=1e-9)
-    pooled = [by_weight.sample_sizes(here)[0].pooled, by_copies.sample_sizes(there)[0].pooled * kish]
+    expected = copied_moments.ess if form is Form.PER_PROMPT else copied_moments.ess * kish
+    np.testing.assert_allclose(weighted_moments.ess, expected, rtol=1e-9)
+    pooled = [
+        by_weight.sample_sizes(weighted_moments)[0].pooled,
+        by_copies.sample_sizes(copied_moments)[0].pooled * kish,
+    ]
     assert pooled[0] == pytest.approx(pooled[1])
     for row in x:
         np.testing.assert_allclose(
@@ -65,50 +73,52 @@ def test_weights_are_copies(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_a_solve_is_that_of_the_copies(form: Form) -> None:
+def test_solve_equals_that_of_copies(form: Form) -> None:
     table = uneven_table()
     by_weight, by_copies = (
         MemoryOracle.of(weighted(table), form),
         MemoryOracle.of(with_prompts_copied(table, COPIES), form),
     )
-    here, there = solve(by_weight, TARGETS), solve(by_copies, TARGETS)
-    assert here.status is there.status is Status.CONVERGED
-    np.testing.assert_allclose(here.weights, there.weights, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(here.levels, there.levels, rtol=1e-6, atol=1e-9)
+    solution, expected = solve(by_weight, TARGETS), solve(by_copies, TARGETS)
+    assert solution.status is expected.status is Status.CONVERGED
+    np.testing.assert_allclose(solution.weights, expected.weights, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(solution.levels, expected.levels, rtol=1e-6, atol=1e-9)
     for targets in (TARGETS, np.array([1.4, 1.2, np.nan])):
         margins = [AttainableLevels(oracle).margin(targets) for oracle in (by_weight, by_copies)]
         assert margins[0].value == pytest.approx(margins[1].value, abs=1e-7)
         np.testing.assert_allclose(margins[0].certificate, margins[1].certificate, atol=1e-5)
     plain = solve(MemoryOracle.of(table, form), TARGETS)
-    assert np.abs(plain.weights - here.weights).max() > 0.01, "the weights make no difference here"
+    assert np.abs(plain.weights - solution.weights).max() > 0.01, "the weights make no difference here"
 
 
-def test_held_out_prompts_change_nothing_that_is_solved() -> None:
+def test_held_out_prompts_do_not_affect_a_solve() -> None:
     table = weighted(uneven_table())
     rng = np.random.default_rng(2)
-    other = table.rewards.copy()
+    other_rewards = table.rewards.copy()
     for prompt in np.flatnonzero(COPIES == 0):
-        other[table.rows(prompt)] = rng.normal(size=other[table.rows(prompt)].shape) * 100
-    here, there = (solve(MemoryOracle.of(held), TARGETS) for held in (table, replace(table, rewards=other)))
-    np.testing.assert_allclose(here.weights, there.weights, rtol=1e-7)
+        other_rewards[table.rows(prompt)] = rng.normal(size=other_rewards[table.rows(prompt)].shape) * 100
+    solution, solution_with_other_rewards = (
+        solve(MemoryOracle.of(held), TARGETS) for held in (table, replace(table, rewards=other_rewards))
+    )
+    np.testing.assert_allclose(solution.weights, solution_with_other_rewards.weights, rtol=1e-7)
 
 
-def test_equal_weights_are_none() -> None:
+def test_equal_weights_count_as_none() -> None:
     table = uneven_table()
     for same in (replace(table, weights=np.full(8, 7.0)), replace(table, held_out=np.zeros(8, dtype=bool))):
         assert same.prompt_weights is None
         assert type(MemoryOracle.of(same)) is MemoryOracle
 
 
-def test_weights_travel_with_their_prompts(tmp_path: Path) -> None:
+def test_weights_follow_their_prompts(tmp_path: Path) -> None:
     table = weighted(uneven_table())
     table_format.save(table, tmp_path / "t.parquet")
-    again = table_format.load(tmp_path / "t.parquet")
-    np.testing.assert_array_equal(again.weights, table.weights)
-    np.testing.assert_array_equal(again.held_out, table.held_out)
-    np.testing.assert_array_equal(again.take([4, 2]).weights, [5.0, 9.0])
-    np.testing.assert_array_equal(again.select("v").held_out, (COPIES == 0)[1::2])
-    dealt = subsample_candidates(again, 2, subsets=3)
+    restored = table_format.load(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(restored.weights, table.weights)
+    np.testing.assert_array_equal(restored.held_out, table.held_out)
+    np.testing.assert_array_equal(restored.take([4, 2]).weights, [5.0, 9.0])
+    np.testing.assert_array_equal(restored.select("v").held_out, (COPIES == 0)[1::2])
+    dealt = subsample_candidates(restored, 2, subsets=3)
     np.testing.assert_array_equal(dealt.weights, np.repeat(table.weights, 3))
     plain = uneven_table()
     table_format.save(plain, tmp_path / "plain.parquet")
@@ -133,7 +143,7 @@ def test_bad_weights_are_refused(change: dict[str, np.ndarray], message: str) ->
         replace(uneven_table(), **change)
 
 
-def test_a_held_out_column_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_invalid_held_out_column_is_refused(tmp_path: Path) -> None:
     table_format.save(uneven_table(), tmp_path / "t.parquet")
     data = pq.read_table(tmp_path / "t.parquet")
     pq.write_table(data.append_column("held_out", pa.array(["maybe"] * data.num_rows)), tmp_path / "t.parquet")
@@ -141,7 +151,7 @@ def test_a_held_out_column_that_is_none_is_refused(tmp_path: Path) -> None:
         table_format.load(tmp_path / "t.parquet")
 
 
-def test_weights_that_do_not_fit_are_refused() -> None:
+def test_mismatched_weights_are_refused() -> None:
     plain = MemoryOracle.of(uneven_table())
     for wrong in (np.ones(3), np.zeros(8), np.full(8, -1.0), np.full(8, np.nan)):
         with pytest.raises(InputError, match="expected one a prompt, each 0 or more"):
@@ -149,7 +159,7 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 
 
 def streamed(table: PlainTable, path: Path) -> Oracle:
-    """A file in which prompts of weight 0 are held out, read in several batches."""
+    """Return the oracle of a file that holds out prompts of weight 0, read in several batches."""
     data = pq.read_table(write(table, path))
     weights = np.repeat(np.ones(table.prompts) if table.weights is None else table.weights, table.counts)
     data = data.append_column("weight", pa.array(np.where(weights > 0, weights, 1.0)))
@@ -175,10 +185,10 @@ HOMES: dict[str, Callable[[PlainTable, Path], Oracle]] = {
 
 @pytest.mark.parametrize("name", WEIGHTED)
 @pytest.mark.parametrize("home", HOMES)
-def test_the_laws_hold_with_weights_in_every_storage(
+def test_laws_with_weights_in_every_storage(
     name: str, home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights are applied alike in every storage."""
+    """Weights act alike in every storage."""
     table = WEIGHTED[name]
     if "float32" in home:
         if "any size" in name:
@@ -243,7 +253,7 @@ def test_files_with_odd_weights(column: str, cells: list[object], message: str, 
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_win_rates_are_those_of_the_copies(form: Form) -> None:
+def test_win_rates_equal_those_of_copies(form: Form) -> None:
     table = uneven_table()
     by_weight, by_copies = weighted(table), with_prompts_copied(table, COPIES)
     lambdas = np.array([[0.0, 0.0, 0.0], [0.5, 0.01, 2.0]])

@@ -1,4 +1,4 @@
-"""What is asked for beside targets travels in files, saved palettes and addresses."""
+"""Tests of demands beside targets: they round-trip through files, saved palettes and addresses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from map_core.palettes.palette import Palette, Target
 ALL = Beside(("humor", "kind; calm"), ("humor:5%=p10",), 0.1, "use_case")
 
 
-def test_all_of_it_travels_with_a_palette():
+def test_demands_round_trip_with_a_palette():
     palette = Palette("Care", {"humor": Target(70.0)}, {"humor>=p20": "0.95"}, ALL)
     assert Palette.from_dict(json.loads(json.dumps(palette.as_dict()))) == palette
     query = palette.to_query()
@@ -21,14 +21,14 @@ def test_all_of_it_travels_with_a_palette():
     assert Palette.from_query(query, ["humor"]) == palette
 
 
-def test_a_palette_without_it_reads_as_before():
+def test_palette_without_demands_is_written_as_before():
     assert Palette("Care", {"humor": Target(70.0)}).to_query() == {"palette": "humor:p70", "use": "Care"}
     assert not Palette.from_query({"palette": "humor:p70"}, ["humor"]).asks_beyond_averages
 
 
 def test_a_line_and_options_together():
-    both = Beside.from_dict({"no_worse_tail": ["humor"], "any_mix": 0.3}).with_more(Beside(("calm",), any_mix=0.1))
-    assert both == Beside(("humor", "calm"), any_mix=0.1)
+    merged = Beside.from_dict({"no_worse_tail": ["humor"], "any_mix": 0.3}).with_more(Beside(("calm",), any_mix=0.1))
+    assert merged == Beside(("humor", "calm"), any_mix=0.1)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,6 @@ def test_other_kinds_are_refused(content: dict[str, object], says: str):
 
 
 @pytest.mark.parametrize(("text", "says"), [("--any-mix:far", "nats"), ("--no-such-thing:1", "expected one of")])
-def test_an_address_that_cannot_be_read(text: str, says: str):
+def test_invalid_address_is_refused(text: str, says: str):
     with pytest.raises(InputError, match=says):
         Palette.from_query({"palette": f"humor:p70;{text}"}, ["humor"])

@@ -1,4 +1,4 @@
-"""Names of shares and cohorts: what they say, which are values' own, and what cannot be read."""
+"""Tests of column names of shares and cohorts: their parts, names of values, and invalid names."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_the_parts_of_a_name(name: str, parts: ColumnName):
 
 
 @pytest.mark.parametrize("name", ["humor", "a>=b", "kind@heart", "wit", "wit>=p20", "humorous", "", "min(wit,1)"])
-def test_names_of_values_and_unknown_ones_are_no_columns(name: str):
+def test_names_of_values_and_unknown_names_are_no_columns(name: str):
     assert parse_name(name, VALUES) is None
 
 
-def test_a_share_below_has_the_column_of_the_share_that_is_left():
+def test_share_below_uses_the_column_of_its_complement():
     below, above = parse_name("humor<p5@Stories", VALUES), parse_name("humor>=p5@Stories", VALUES)
     assert below is not None
     assert above is not None
@@ -43,7 +43,7 @@ def test_a_share_below_has_the_column_of_the_share_that_is_left():
 
 
 @pytest.mark.parametrize("name", ["humor>=", "humor@", "humor>=@Stories", "humor>=p20@"])
-def test_a_name_that_ends_too_early_says_what_is_missing(name: str):
+def test_incomplete_name_says_what_is_missing(name: str):
     with pytest.raises(InputError, match=r"has no (level|entry)"):
         parse_name(name, VALUES)
 

@@ -1,4 +1,4 @@
-"""A palette as plain data and as an address: what goes in comes out, and what cannot be read is said."""
+"""Tests of a palette as plain data and as an address: round trips, and messages for invalid input."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_palette_as_an_address():
     assert back == palette.with_target("d", Target(50.0, free=True))
 
 
-def test_nothing_asked_for_is_an_address_too():
+def test_palette_without_targets_has_an_address():
     parameters = Palette(ALL, {"a": Target(70.0, free=True)}).to_query()
     assert parameters == {"palette": "free"}
     assert Palette.from_query(parameters, ("a",)) == Palette(ALL, {"a": Target(50.0, free=True)})
@@ -67,7 +67,7 @@ def test_nothing_asked_for_is_an_address_too():
 
 @check(200)
 @given(PALETTES)
-def test_plain_data_gives_the_palette_back_through_json(palette):
+def test_palette_round_trips_through_json(palette):
     parameters = palette.as_dict()
     assert Palette.from_dict(parameters) == palette
     assert Palette.from_dict(json.loads(json.dumps(parameters))) == palette
@@ -75,28 +75,28 @@ def test_plain_data_gives_the_palette_back_through_json(palette):
 
 @check(200)
 @given(PALETTES)
-def test_an_address_gives_back_what_is_asked_for(palette):
+def test_targets_round_trip_through_an_address(palette):
     values = tuple(palette.targets)
     parameters = palette.to_query()
     back = Palette.from_query(parameters, values)
     assert back.use_case == palette.use_case
     for name, target in palette.targets.items():
-        there = back.targets[name]
-        assert (there.free, there.free or there.locked == target.locked) == (target.free, True)
+        restored = back.targets[name]
+        assert (restored.free, restored.free or restored.locked == target.locked) == (target.free, True)
         if target.free:
             continue
-        assert there.keep == target.keep
+        assert restored.keep == target.keep
         if not target.keep:
-            assert there.percentile == pytest.approx(target.percentile, rel=1e-5, abs=1e-5)
+            assert restored.percentile == pytest.approx(target.percentile, rel=1e-5, abs=1e-5)
             if target.level is None:
-                assert there.level is None
+                assert restored.level is None
             else:
-                assert there.level == pytest.approx(target.level, rel=1e-11)
-    # Once told, it says the same for ever: a link that is opened and shared again is the same link.
+                assert restored.level == pytest.approx(target.level, rel=1e-11)
+    # The round trip is idempotent: a link that is opened and shared again stays the same.
     assert back.to_query() == parameters
 
 
-def test_what_is_asked_of_a_value():
+def test_level_asked_of_a_value():
     assert Target(70.0).mode(50.0) is Mode.AT_LEAST
     assert Target(50.0).mode(50.0) is Mode.AT_LEAST
     assert Target(40.0).mode(50.0) is Mode.MAY_DROP
@@ -143,7 +143,7 @@ def test_the_mathematics_reads_levels_above_base():
         ({"targets": {"humor": {"percentile": 50, "level": 10**400}}}, "expected a number in reward units"),
     ],
 )
-def test_plain_data_that_is_no_palette_is_refused(parameters, message):
+def test_invalid_plain_data_is_refused(parameters, message):
     with pytest.raises(InputError) as refused:
         Palette.from_dict(parameters)
     assert message in str(refused.value)
@@ -164,13 +164,13 @@ def test_plain_data_that_is_no_palette_is_refused(parameters, message):
         ("<script>:p70", "names '<script>'"),
     ],
 )
-def test_an_address_that_cannot_be_read_is_refused(text, message):
+def test_invalid_address_is_refused(text, message):
     with pytest.raises(InputError) as refused:
         Palette.from_query({"palette": text}, ("humor", "kindness"))
     assert message in str(refused.value)
 
 
-def test_targets_of_shares_and_cohorts_travel_with_a_palette():
+def test_targets_of_shares_and_cohorts_round_trip():
     columns = {"humor>=p20": 0.95, "humor@Care; nights": "p60", "helpfulness>=0.25@language=de": "90%"}
     palette = Palette("Care", {"humor": Target(70.0)}, columns)
     assert Palette.from_dict(json.loads(json.dumps(palette.as_dict()))) == palette
@@ -180,13 +180,13 @@ def test_targets_of_shares_and_cohorts_travel_with_a_palette():
     assert Palette.from_query(read.to_query(), VALUES) == read
 
 
-def test_a_palette_without_them_is_written_as_before():
+def test_palette_without_columns_is_written_as_before():
     palette = Palette("Care", {"humor": Target(70.0)})
     assert palette.as_dict() == {"use_case": "Care", "targets": {"humor": {"percentile": 70.0}}}
     assert palette.to_query() == {"palette": "humor:p70", "use": "Care"}
     assert Palette.from_dict(palette.as_dict()).columns == {}
 
 
-def test_a_target_of_a_share_that_is_no_number_or_text_is_refused():
+def test_target_of_a_share_must_be_a_number_or_text():
     with pytest.raises(InputError, match="humor>=p20 is None"):
         Palette.from_dict({"targets": {}, "columns": {"humor>=p20": None}})

@@ -1,4 +1,4 @@
-"""Shares and cohorts as columns: a case by hand, other solvers, laws, ties and empty sets, bad input."""
+"""Tests of shares and cohorts as columns: by hand, independent solvers, invariants, ties, empty sets, bad input."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.tables import USE_CASES, make_table
 cvxpy = LazyModule("cvxpy")
 
 
-def table_of(rewards: Any, counts: list[int], use_cases: tuple[str, ...] | None = None, **more: Any) -> RewardTable:
-    """A table of one value, or of several, with these rewards."""
+def table_of(rewards: Any, counts: list[int], use_cases: tuple[str, ...] | None = None, **options: Any) -> RewardTable:
+    """Return a table of one value or several with these rewards."""
     rewards = np.asarray(rewards, dtype=float).reshape(sum(counts), -1)
     ids = tuple(f"p{i}" for i in range(len(counts)))
     return RewardTable(
@@ -35,7 +35,7 @@ def table_of(rewards: Any, counts: list[int], use_cases: tuple[str, ...] | None 
         prompt_ids=ids,
         prompts=ids,
         use_cases=use_cases or ("all",) * len(counts),
-        **more,
+        **options,
     )
 
 
@@ -47,7 +47,7 @@ def aimed(
 
 
 def test_a_share_by_hand():
-    # Two of four replies reach 1, and three quarters of them shall: the odds rise by 3.
+    # Two of four replies reach 1, and the target is three quarters: the odds rise by 3.
     table, oracle, targets = aimed(table_of([0.0, 0.5, 1.0, 2.0], [4]), {"humor>=1": 0.75})
     solution = solve(oracle, targets)
     assert table.values == ("humor", "humor>=1")
@@ -63,7 +63,7 @@ def test_a_share_of_all_replies_is_kept_however_its_sum_is_rounded(counts: list[
     assert targets[1] == pytest.approx(0.0)
 
 
-def test_what_is_asked_of_a_cohort_takes_precedence_over_the_floor_at_its_base():
+def test_target_of_a_cohort_overrides_the_floor_at_its_base():
     table = table_of([0.0, 1.0, 0.0, 1.0], [2, 2], ("a", "b"))
     each = with_cohort_floors({"humor": 0.6, "humor@*": 0.7}, "use_case", table)
     assert each == {"humor": 0.6, "humor@a": 0.7, "humor@b": 0.7}
@@ -94,12 +94,12 @@ TARGETS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("targets", TARGETS, ids=range(len(TARGETS)))
-def test_the_primal_problem_given_to_a_conic_solver(targets: dict[str, Any]):
+def test_solution_agrees_with_a_conic_solver_on_the_primal(targets: dict[str, Any]):
     table = make_table(prompts=6, candidates=8, seed=3)
     wider, oracle, d = aimed(table, targets)
     solution = solve(oracle, d)
     assert solution.status is Status.CONVERGED
-    # Stated from the rewards alone: least mean KL over each prompt's probabilities, means of transforms as asked.
+    # Stated from the rewards alone: least mean KL over each prompt's probabilities, subject to the target means.
     p = cvxpy.Variable((6, 8), nonneg=True)
     constraints = [cvxpy.sum(p, axis=1) == 1]
     for column, level in zip(wider.derived, oracle.rewards_at(d)[len(table.values) :], strict=True):
@@ -123,10 +123,10 @@ def test_the_margin_is_that_of_the_full_linear_program(targets: dict[str, Any], 
 
 
 SEEDS = st.integers(0, 10_000)
-few = settings(max_examples=20, deadline=None)
+few_examples = settings(max_examples=20)
 
 
-@few
+@few_examples
 @given(seed=SEEDS, percentile=st.integers(1, 99))
 def test_share_0_is_no_constraint_and_the_base_share_costs_nothing(seed: int, percentile: int):
     table = make_table(prompts=5, candidates=6, seed=seed)
@@ -137,7 +137,7 @@ def test_share_0_is_no_constraint_and_the_base_share_costs_nothing(seed: int, pe
         assert not solution.weights.any()
 
 
-@few
+@few_examples
 @given(seed=SEEDS, percentile=st.integers(1, 60))
 def test_share_1_is_the_base_model_given_the_threshold(seed: int, percentile: int):
     table = make_table(prompts=5, candidates=12, seed=seed)
@@ -149,20 +149,20 @@ def test_share_1_is_the_base_model_given_the_threshold(seed: int, percentile: in
         assert assessment.solution.kl == pytest.approx(-np.log(shares).mean(), abs=1e-7)
 
 
-@few
+@few_examples
 @given(seed=SEEDS, share=st.floats(0.05, 0.95), percentile=st.integers(5, 95))
 def test_one_cohort_is_the_overall_target(seed: int, share: float, percentile: int):
     table = make_table(prompts=5, candidates=6, seed=seed)
-    whole = table_of(table.rewards[:, :2], [6] * 5)
+    two_values = table_of(table.rewards[:, :2], [6] * 5)
     for name, target in ((f"humor>=p{percentile}", share), ("kindness", f"p{percentile}")):
-        _, plain, d = aimed(whole, {name: target})
-        wider, oracle, e = aimed(whole, {f"{name}@all": target})
+        _, plain, d = aimed(two_values, {name: target})
+        wider, oracle, e = aimed(two_values, {f"{name}@all": target})
         assert wider.derived[-1].share == 1.0
         assert solve(oracle, e).kl == pytest.approx(solve(plain, d).kl, abs=1e-7)
         assert margin(oracle, e).attainable == margin(plain, d).attainable
 
 
-@few
+@few_examples
 @given(seed=SEEDS)
 def test_floors_at_the_base_of_every_cohort_cost_nothing_and_are_met_beside_a_target(seed: int):
     table = make_table(prompts=6, candidates=8, seed=seed)
@@ -215,10 +215,10 @@ def test_a_part_of_a_table_has_cohorts_of_its_own_size():
 def test_two_palettes_with_other_levels_of_one_cohort_share_a_column():
     table = make_table()
     name = f"humor@{USE_CASES[0]}"
-    asked = [{name: "+0.2sd"}, {name: "+0.4sd"}]
-    wider, oracle, named = with_target_columns(table, MemoryOracle.of(table), asked)
+    palettes = [{name: "+0.2sd"}, {name: "+0.4sd"}]
+    wider, oracle, named = with_target_columns(table, MemoryOracle.of(table), palettes)
     assert wider.values == (*table.values, name)
-    for targets, alone in zip(named, asked, strict=True):
+    for targets, alone in zip(named, palettes, strict=True):
         _, own, d = aimed(table, alone)
         shared = solve(oracle, oracle.standardise(resolve(targets, wider, oracle)))
         assert shared.kl == pytest.approx(solve(own, d).kl, abs=1e-9)
@@ -241,12 +241,12 @@ def test_two_palettes_with_other_levels_of_one_cohort_share_a_column():
         ({"wit>=p20": 0.5}, "Unknown value 'wit>=p20'"),
     ],
 )
-def test_what_cannot_be_a_target_is_said(targets: dict[str, Any], message: str):
+def test_invalid_targets_are_refused(targets: dict[str, Any], message: str):
     with pytest.raises(InputError, match=message):
         aimed(make_table(), targets)
 
 
-def test_a_cohort_that_is_all_held_out_is_said():
+def test_cohort_that_is_all_held_out_is_refused():
     table = table_of(np.arange(4), [2, 2], ("a", "b"), held_out=np.array([True, False]))
     with pytest.raises(InputError, match="'a' is held out"):
         aimed(table, {"humor@a": "+0sd"})

@@ -1,4 +1,4 @@
-"""Levels as people write them."""
+"""Tests of levels as people write them."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ def test_three_ways_to_write_a_level():
 
 
 @pytest.mark.parametrize("level", ["high", "p101", "p", None, True, "nan", float("inf"), [1], "+sd", "", 10**400])
-def test_levels_that_are_none(level: object):
+def test_invalid_levels_are_refused(level: object):
     with pytest.raises(InputError, match="The target of humor is"):
         resolve({"humor": level}, TABLE, ORACLE)
 
 
-def test_an_unknown_value_is_named_with_those_that_exist():
+def test_unknown_value_is_reported_with_the_existing_ones():
     with pytest.raises(InputError, match=r"Unknown value 'humour'; this table has helpfulness, .*humor"):
         resolve({"humour": 1}, TABLE, ORACLE)
 
 
-def test_targets_that_are_no_mapping():
+def test_targets_must_be_a_mapping():
     with pytest.raises(InputError, match="expected names with levels"):
         resolve([("humor", 1)], TABLE, ORACLE)  # type: ignore[arg-type]
 
 
-def test_percentiles_go_both_ways():
-    both = percentiles(TABLE)
+def test_percentiles_invert():
+    known = percentiles(TABLE)
     for percent in (0, 12.5, 50, 80, 100):
-        assert both.percentile_of(1, both.level(1, percent)) == pytest.approx(percent)
-    assert both.level(0, 70) == pytest.approx(np.percentile(TABLE.rewards[:, 0], 70))
-    assert both.percentile_of(0, 1e9) == 100
-    assert both.percentile_of(0, -1e9) == 0
+        assert known.percentile_of(1, known.level(1, percent)) == pytest.approx(percent)
+    assert known.level(0, 70) == pytest.approx(np.percentile(TABLE.rewards[:, 0], 70))
+    assert known.percentile_of(0, 1e9) == 100
+    assert known.percentile_of(0, -1e9) == 0
 
 
-def test_a_streamed_table_takes_rewards_and_deviations_and_no_percentiles():
+def test_streamed_table_refuses_percentiles():
     levels = resolve({"humor": 1.5, "positivity": "+0.5sd"}, None, ORACLE)
     np.testing.assert_array_equal(levels, resolve({"humor": 1.5, "positivity": "+0.5sd"}, TABLE, ORACLE))
     with pytest.raises(InputError, match=r"humor is 'p70', and percentiles need a table in memory; .* or \+0\.5sd"):

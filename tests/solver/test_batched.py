@@ -1,4 +1,4 @@
-"""Many solves at once: each row is what it would be alone; a prompt that counts twice is one that is there twice."""
+"""Tests of batched solves: each row equals a single solve; a prompt with multiplicity two equals two copies of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def oracle(request: pytest.FixtureRequest) -> MemoryOracle:
 
 
 def mixed_targets(rows: int, seed: int = 0) -> np.ndarray:
-    """Targets from easy to impossible, some of them free."""
+    """Return targets from easy to impossible, some of them free."""
     rng = np.random.default_rng(seed)
     targets = rng.uniform(-0.3, 3.2, (rows, 4))
     targets[rng.random(targets.shape) < 0.25] = np.nan
@@ -28,7 +28,7 @@ def mixed_targets(rows: int, seed: int = 0) -> np.ndarray:
 
 
 def test_two_replies_by_hand():
-    # As for a single solve: levels q need lambda = log(q / (1 - q)); the last one is beyond every reply.
+    # As for a single solve: levels q need lambda = log(q / (1 - q)); the last target exceeds every reply.
     oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
     levels = np.array([[0.3], [0.5], [0.75], [0.9], [1.1]])
     solutions = solve_many(oracle, oracle.standardise(levels))
@@ -39,7 +39,7 @@ def test_two_replies_by_hand():
     assert solutions.ess[2] == pytest.approx(1 / (0.75**2 + 0.25**2))
 
 
-def test_each_row_is_what_it_would_be_alone(oracle: MemoryOracle):
+def test_each_row_equals_a_single_solve(oracle: MemoryOracle):
     targets = mixed_targets(60)
     solutions = solve_many(oracle, targets)
     assert set(solutions.status) == {Status.CONVERGED, Status.UNBOUNDED}
@@ -56,14 +56,14 @@ def test_each_row_is_what_it_would_be_alone(oracle: MemoryOracle):
             assert solutions.pooled_ess[row] == pytest.approx(sizes.pooled, rel=1e-6)
 
 
-def test_the_order_of_rows_does_not_matter(oracle: MemoryOracle):
+def test_order_of_rows_does_not_matter(oracle: MemoryOracle):
     targets = mixed_targets(15, seed=1)
     forwards, backwards = solve_many(oracle, targets), solve_many(oracle, targets[::-1])
     np.testing.assert_array_equal(forwards.status, backwards.status[::-1])
     np.testing.assert_allclose(forwards.weights, backwards.weights[::-1], atol=1e-8)
 
 
-def test_tilt_and_ridge_and_start_are_those_of_one_solve(oracle: MemoryOracle):
+def test_tilt_ridge_and_start_act_as_in_a_single_solve(oracle: MemoryOracle):
     rng = np.random.default_rng(2)
     targets = rng.uniform(0.0, 0.8, (8, 4))
     tilt, ridge, start = rng.exponential(0.3, (8, 4)), rng.uniform(0.05, 1.0, (8, 4)), rng.exponential(0.5, (8, 4))
@@ -75,7 +75,7 @@ def test_tilt_and_ridge_and_start_are_those_of_one_solve(oracle: MemoryOracle):
         assert solutions.kl[row] == pytest.approx(alone.kl, abs=1e-8)
 
 
-def test_what_no_mix_meets_is_proved_with_a_tilt_as_without(oracle: MemoryOracle):
+def test_unreachable_targets_are_proved_with_and_without_a_tilt(oracle: MemoryOracle):
     rng = np.random.default_rng(6)
     targets = mixed_targets(60, seed=6)
     # Of the size that ranges of a value have, towards the targets and away from them.
@@ -88,7 +88,7 @@ def test_what_no_mix_meets_is_proved_with_a_tilt_as_without(oracle: MemoryOracle
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_a_prompt_that_counts_twice_is_there_twice(form: Form):
+def test_multiplicity_two_equals_a_copy_of_the_prompt(form: Form):
     table = make_table(prompts=10, candidates=12)
     oracle = MemoryOracle.of(table, form)
     draws = np.random.default_rng(3).multinomial(10, np.full(10, 0.1), size=6)
@@ -97,16 +97,20 @@ def test_a_prompt_that_counts_twice_is_there_twice(form: Form):
     for row, draw in enumerate(draws):
         chosen = np.repeat(np.arange(10), draw)
         rewards = table.rewards.reshape(10, 12, 4)[chosen].reshape(-1, 4)
-        again = MemoryOracle(rewards, np.arange(len(chosen) + 1) * 12, table.values, form)
+        copied_oracle = MemoryOracle(rewards, np.arange(len(chosen) + 1) * 12, table.values, form)
         levels = oracle.rewards_at(targets)
-        alone = solve(again, again.standardise(levels))
+        alone = solve(copied_oracle, copied_oracle.standardise(levels))
         assert solutions.status[row] is alone.status
-        np.testing.assert_allclose(solutions.weights[row] / oracle.scale, alone.weights / again.scale, atol=1e-6)
-        np.testing.assert_allclose(oracle.rewards_at(solutions.levels[row]), again.rewards_at(alone.levels), atol=1e-7)
+        np.testing.assert_allclose(
+            solutions.weights[row] / oracle.scale, alone.weights / copied_oracle.scale, atol=1e-6
+        )
+        np.testing.assert_allclose(
+            oracle.rewards_at(solutions.levels[row]), copied_oracle.rewards_at(alone.levels), atol=1e-7
+        )
         assert solutions.kl[row] == pytest.approx(alone.kl, abs=1e-8)
 
 
-def test_a_budget_ends_rows_that_cost_more(oracle: MemoryOracle):
+def test_budget_ends_rows_that_cost_more(oracle: MemoryOracle):
     targets = mixed_targets(30, seed=4)
     unlimited = solve_many(oracle, targets)
     budgets = np.where(np.arange(30) % 2, 0.5 * unlimited.kl, 1.1 * unlimited.kl + 1e-6)
@@ -118,18 +122,22 @@ def test_a_budget_ends_rows_that_cost_more(oracle: MemoryOracle):
     assert not solutions.converged[unlimited.unbounded].any()
 
 
-def test_redundant_rows_share_their_weight():
+def test_redundant_values_share_their_weight():
     table = make_table(prompts=10, candidates=16)
     humor = table.rewards[:, [2]]
     oracle = MemoryOracle(np.hstack([humor, 3 * humor, 0 * humor + 7]), table.offsets, ("a", "b", "c"), Form.PER_PROMPT)
     solutions = solve_many(oracle, np.array([[0.5, 0.5, 0.0], [0.5, np.nan, np.nan], [0.5, 0.1, np.nan]]))
     assert list(solutions.redundant) == [True, False, True]
     assert solutions.converged.all()
-    whole = solutions.weights[1, 0]
-    np.testing.assert_allclose(solutions.weights, [[whole / 2, whole / 2, 0], [whole, 0, 0], [whole, 0, 0]], atol=1e-6)
+    total_weight = solutions.weights[1, 0]
+    np.testing.assert_allclose(
+        solutions.weights,
+        [[total_weight / 2, total_weight / 2, 0], [total_weight, 0, 0], [total_weight, 0, 0]],
+        atol=1e-6,
+    )
 
 
-def test_twenty_values_settle():
+def test_twenty_values_converge():
     rng = np.random.default_rng(5)
     rewards = rng.normal(size=(40 * 32, 20)) @ rng.normal(size=(20, 20))
     oracle = MemoryOracle(rewards, np.arange(41) * 32, tuple(map(str, range(20))), Form.PER_PROMPT)
@@ -141,7 +149,7 @@ def test_twenty_values_settle():
         np.testing.assert_allclose(solutions.weights[row], solve(oracle, targets[row]).weights, atol=1e-6)
 
 
-def test_nothing_is_changed_and_one_row_is_enough(oracle: MemoryOracle):
+def test_inputs_are_not_changed_and_one_row_is_enough(oracle: MemoryOracle):
     targets, start = np.array([0.3, np.nan, 0.1, 0.2]), np.array([1.0, 1.0, 1.0, 1.0])
     copies = targets.copy(), start.copy()
     solutions = solve_many(oracle, targets, start=start)
@@ -151,12 +159,12 @@ def test_nothing_is_changed_and_one_row_is_enough(oracle: MemoryOracle):
     np.testing.assert_array_equal(start, copies[1])
 
 
-def test_rows_that_do_not_fit_together(oracle: MemoryOracle):
+def test_mismatched_rows_are_refused(oracle: MemoryOracle):
     with pytest.raises(ValueError, match="rows of a batch differ"):
         solve_many(oracle, np.zeros((3, 4)), start=np.zeros((2, 4)))
 
 
-def test_a_row_that_runs_out_of_passes_says_so(oracle: MemoryOracle):
+def test_step_limit_is_reported(oracle: MemoryOracle):
     solutions = solve_many(oracle, np.array([[0.5, 0.1, 0.4, 0.2]]), max_steps=1)
     assert solutions.status[0] is Status.STEP_LIMIT
     assert solutions.steps == 1

@@ -1,4 +1,4 @@
-"""The solver: two replies worked out by hand, then the laws that any solution obeys, then the statuses."""
+"""Tests of the Newton solver: two replies by hand, properties of every solution, and the statuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.tables import make_table
 
 
 def two_replies(worse: float = 0.0, better: float = 1.0) -> MemoryOracle:
-    """One prompt with two replies: base level 1/2, standard deviation 1/2 for rewards 0 and 1."""
+    """Return one prompt with two replies: base level 1/2, standard deviation 1/2 for rewards 0 and 1."""
     return MemoryOracle(np.array([[worse], [better]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
 
 
@@ -47,7 +47,7 @@ def oracle(request: pytest.FixtureRequest) -> MemoryOracle:
 
 
 def targets_inside(oracle: MemoryOracle, seed: int) -> np.ndarray:
-    """Targets that some weights realise: the levels at random weights, two of them eased, one left free."""
+    """Return attainable targets: the levels at random weights, two of them lowered, one free."""
     rng = np.random.default_rng(seed)
     levels = oracle.moments(rng.exponential(0.5, len(oracle.values))).levels
     targets = levels - rng.choice([0.0, 0.3], len(levels))
@@ -70,7 +70,7 @@ def test_optimality_conditions(oracle: MemoryOracle, seed: int):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_an_independent_solver_agrees(oracle: MemoryOracle, seed: int):
+def test_solution_agrees_with_an_independent_solver(oracle: MemoryOracle, seed: int):
     targets = targets_inside(oracle, seed)
     wanted = ~np.isnan(targets)
 
@@ -80,7 +80,7 @@ def test_an_independent_solver_agrees(oracle: MemoryOracle, seed: int):
         moments = oracle.moments(full)
         return moments.log_normaliser - x @ targets[wanted], moments.levels[wanted] - targets[wanted]
 
-    other = minimize(
+    reference = minimize(
         loss,
         np.zeros(wanted.sum()),
         jac=True,
@@ -88,7 +88,7 @@ def test_an_independent_solver_agrees(oracle: MemoryOracle, seed: int):
         bounds=[(0, None)] * wanted.sum(),
         options={"ftol": 1e-15, "gtol": 1e-11, "maxiter": 5000},
     )
-    np.testing.assert_allclose(solve(oracle, targets).weights[wanted], other.x, atol=2e-5)
+    np.testing.assert_allclose(solve(oracle, targets).weights[wanted], reference.x, atol=2e-5)
 
 
 def test_the_dual_never_exceeds_the_smallest_cost(oracle: MemoryOracle):
@@ -111,7 +111,7 @@ def test_gradient_and_covariance_are_finite_differences(oracle: MemoryOracle):
         np.testing.assert_allclose(at.covariance[j], (up.levels - down.levels) / (2 * h), atol=1e-8)
 
 
-def test_many_weights_at_once_are_each_of_them(oracle: MemoryOracle):
+def test_batched_moments_equal_single_ones(oracle: MemoryOracle):
     batch = np.random.default_rng(1).exponential(1.0, (7, 4))
     many = oracle.batch_moments(batch)
     log_normalisers, levels = many.log_normaliser, many.levels
@@ -121,7 +121,7 @@ def test_many_weights_at_once_are_each_of_them(oracle: MemoryOracle):
         np.testing.assert_allclose(level, at.levels, atol=1e-12)
 
 
-def test_one_prompt_is_the_pooled_form():
+def test_single_prompt_equals_the_pooled_form():
     table = make_table(prompts=1, candidates=64)
     targets = np.array([0.4, 0.2, np.nan, 0.1])
     per_prompt = solve(MemoryOracle.of(table, Form.PER_PROMPT), targets)
@@ -138,13 +138,13 @@ def test_prompts_of_unequal_numbers_of_replies_weigh_the_same():
     assert oracle.best(np.array([1.0]))[0] == pytest.approx(1.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.floats(1e-9, 1e9), st.floats(-1e6, 1e6), st.integers(0, 1000))
 def test_scaling_a_reward_divides_its_weight_and_a_shift_moves_its_level(scale: float, shift: float, seed: int):
     # Scaling a reward divides its weight; a constant shifts its level alone.
     table = make_table(prompts=6, candidates=12, seed=seed % 7)
     rewards = table.rewards.copy()
-    shift = shift * scale  # a shift beyond 1e6 standard deviations would eat the digits of the rewards themselves
+    shift = shift * scale  # a shift beyond 1e6 standard deviations would cost the rewards their digits
     rewards[:, 1] = rewards[:, 1] * scale + shift
     before = MemoryOracle.of(table)
     after = MemoryOracle(rewards, table.offsets, table.values, Form.PER_PROMPT)
@@ -198,14 +198,14 @@ def test_huge_weights_do_not_overflow(oracle: MemoryOracle):
     assert np.all(np.isfinite(at.covariance))
 
 
-def test_an_unreachable_target_ends_early_and_says_so():
+def test_unreachable_target_ends_early_with_its_status():
     oracle = two_replies()
     solution = solve(oracle, oracle.standardise(np.array([1.2])))
     assert solution.status is Status.UNBOUNDED
     assert solution.steps < 20
 
 
-def test_no_target_is_the_base_model(oracle: MemoryOracle):
+def test_without_targets_the_solution_is_the_base_model(oracle: MemoryOracle):
     solution = solve(oracle, np.full(4, np.nan))
     assert solution.status is Status.CONVERGED
     assert solution.kl == 0
@@ -217,7 +217,7 @@ def test_one_reply_a_prompt_has_no_per_prompt_form():
         MemoryOracle(np.ones((3, 1)), np.arange(4), ("humor",), Form.PER_PROMPT)
 
 
-def test_a_budget_ends_a_solve_that_costs_more(oracle: MemoryOracle):
+def test_budget_ends_a_solve_that_costs_more(oracle: MemoryOracle):
     targets = targets_inside(oracle, 2)
     price = solve(oracle, targets).kl
     assert solve(oracle, targets, budget=1.001 * price).status is Status.CONVERGED
@@ -227,18 +227,18 @@ def test_a_budget_ends_a_solve_that_costs_more(oracle: MemoryOracle):
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_a_large_table_starts_on_a_part_of_its_prompts(form: Form, monkeypatch: pytest.MonkeyPatch):
+def test_large_table_starts_on_a_subsample(form: Form, monkeypatch: pytest.MonkeyPatch):
     table = make_table(prompts=4000, candidates=8)
-    whole = MemoryOracle.of(table, form)
+    full_oracle = MemoryOracle.of(table, form)
     monkeypatch.setattr(memory, "BLOCK", 1024)
     cut = MemoryOracle.of(table, form)
     assert cut.subsample(1 / 8) is not None
     for seed in range(5):
-        targets = targets_inside(whole, seed)
-        expected, solution = solve(whole, targets), solve(cut, targets)
+        targets = targets_inside(full_oracle, seed)
+        expected, solution = solve(full_oracle, targets), solve(cut, targets)
         assert solution.status is Status.CONVERGED
         np.testing.assert_allclose(solution.weights, expected.weights, atol=1e-8)
-        assert solution.steps <= expected.steps + 2  # a part of so few prompts is no close start
+        assert solution.steps <= expected.steps + 2  # a subsample of so few prompts is no close start
     beyond = solve(cut, np.full(4, 9.0))
     assert beyond.status is Status.UNBOUNDED
 

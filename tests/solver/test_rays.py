@@ -1,4 +1,4 @@
-"""Budgets along directions: every root is a root, whatever the table, the budget or the floors."""
+"""Tests of budgets along rays: the roots solve their equations for any table, budget and floors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_roots_are_those_of_a_scalar_search(oracle: MemoryOracle):
             np.testing.assert_allclose(x, t * w, rtol=1e-7)
 
 
-def test_a_ray_does_not_depend_on_the_others(oracle: MemoryOracle):
+def test_rays_are_independent(oracle: MemoryOracle):
     directions = np.eye(4) + 0.2
     together = solve_rays(oracle, directions, np.array([0.4, 1.2]))
     for row, w in enumerate(directions):
@@ -60,14 +60,14 @@ def test_a_ray_does_not_depend_on_the_others(oracle: MemoryOracle):
             np.testing.assert_allclose(alone.weights[0, 0], together.weights[row, column], rtol=1e-8)
 
 
-def test_budgets_a_ray_of_their_own(oracle: MemoryOracle):
+def test_budgets_per_ray(oracle: MemoryOracle):
     points = solve_rays(oracle, np.eye(4), np.array([[0.1], [0.2], [0.3], [0.0]]))
     assert points.kl[:, 0] == pytest.approx([0.1, 0.2, 0.3, 0.0], abs=1e-10)
     assert not points.weights[3].any()
 
 
 @pytest.mark.parametrize("beyond", [0.0, 1e-9, 5.0])
-def test_at_and_beyond_the_most_that_can_be_spent(oracle: MemoryOracle, beyond: float):
+def test_at_and_beyond_the_largest_cost(oracle: MemoryOracle, beyond: float):
     directions = np.array([[0.5, 0.2, 0.2, 0.1], [0.0, 0.0, 1.0, 0.0]])
     points = solve_rays(oracle, directions, oracle.log_candidates + beyond)
     assert points.saturated[:, 0].all()
@@ -75,7 +75,7 @@ def test_at_and_beyond_the_most_that_can_be_spent(oracle: MemoryOracle, beyond: 
         np.testing.assert_allclose(levels, oracle.best(w), atol=1e-6)
 
 
-def test_just_below_the_most_that_can_be_spent(oracle: MemoryOracle):
+def test_just_below_the_largest_cost(oracle: MemoryOracle):
     budgets = oracle.log_candidates - np.array([1e-2, 1e-5, 1e-8])
     points = solve_rays(oracle, np.eye(4) + 0.1, budgets)
     assert np.abs(points.kl - budgets).max() < 1e-8
@@ -94,14 +94,14 @@ def test_values_that_never_vary_get_no_weight():
     assert not points.weights[1].any()
 
 
-def test_floors_are_held_and_the_point_is_optimal(oracle: MemoryOracle):
+def test_floors_are_met_and_the_point_is_optimal(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.3, 0.2])
     directions = np.column_stack([np.linspace(0.05, 1, 6), np.linspace(1, 0.05, 6), np.zeros((6, 2))])
     budgets = np.array([0.4, 0.9, 1.5])
     points = solve_rays(oracle, directions, budgets, floors=floors)
     np.testing.assert_allclose(points.kl, np.broadcast_to(budgets, (6, 3)), rtol=1e-9)
     assert np.all(points.levels[..., 2:] >= floors[2:] - 1e-9)
-    # Complementary: weight on a floor only where it binds; and proportional to the direction elsewhere.
+    # Complementary slackness: weight on a floor only where it binds; proportional to the direction elsewhere.
     slack = points.levels[..., 2:] - floors[2:]
     assert np.abs(points.weights[..., 2:] * slack).max() < 1e-8
     ratio = points.weights[..., 0] / points.weights[..., 1]
@@ -111,14 +111,14 @@ def test_floors_are_held_and_the_point_is_optimal(oracle: MemoryOracle):
     )
 
 
-def test_a_budget_that_the_floors_spend_exactly_is_their_solution(oracle: MemoryOracle):
+def test_budget_that_the_floors_spend_exactly_gives_their_solution(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.4, np.nan])
     alone = solve(oracle, floors)
     points = solve_rays(oracle, np.array([[1.0, 1.0, 0.0, 0.0]]), alone.kl, floors=floors)
     np.testing.assert_allclose(points.weights[0, 0], alone.weights, atol=1e-6)
 
 
-def test_floors_that_cost_too_much_or_cannot_be_met_are_told(oracle: MemoryOracle):
+def test_floors_beyond_budget_or_out_of_reach_are_reported(oracle: MemoryOracle):
     nan = math.nan
     floors = np.array([[nan, 0.5, nan, nan], [nan, 50.0, nan, nan], [nan, nan, nan, nan]])
     points = solve_rays(oracle, np.eye(4)[[0, 0, 0]], np.array([1e-3, 1.0]), floors=floors)
@@ -147,7 +147,7 @@ def test_directions_and_budgets_out_of_range_are_refused(
         solve_rays(oracle, np.array(directions), budget, floors=None if floors is None else np.array(floors))
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 10_000),
     prompts=st.integers(1, 4),
