@@ -1,4 +1,4 @@
-"""Agreement of judges: cases by hand, and bad input."""
+"""Tests of the agreement of judges: cases by hand, and bad input."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from map_core.errors import InputError
 from map_core.scoring.validation import Label
 
 
-def labels(*said: str) -> list[Label]:
-    """A label a judge and reply; each text has what the judges, in order, say of one reply: y, n or -."""
+def labels(*answers_by_reply: str) -> list[Label]:
+    """Return a label per judge and reply; each text has the answers of the judges to one reply: y, n or -."""
     return [
         Label(f"p{number // 5:02d}", number % 5, {"kind": int(answer == "y")}, f"judge {judge}")
-        for number, answers in enumerate(said)
+        for number, answers in enumerate(answers_by_reply)
         for judge, answer in enumerate(answers)
         if answer != "-"
     ]
@@ -46,11 +46,11 @@ def test_judges_who_always_disagree():
     assert agreement.observed == 0
 
 
-def test_judges_who_give_one_answer_throughout_say_nothing_of_chance():
+def test_kappa_is_undefined_for_judges_with_a_constant_answer():
     assert math.isnan(judge_agreement(labels(*["yy"] * 10), "kind").kappa)
 
 
-def test_an_interval_that_hangs_on_one_prompt_is_none():
+def test_interval_that_depends_on_one_prompt_is_undefined():
     # Without the second prompt all answers are yes, and kappa is undefined.
     agreement = judge_agreement(labels(*["yy"] * 5, "nn"), "kind")
     assert agreement.kappa == pytest.approx(1.0)
@@ -58,6 +58,6 @@ def test_an_interval_that_hangs_on_one_prompt_is_none():
     assert math.isnan(agreement.high)
 
 
-def test_one_judge_is_refused():
+def test_single_judge_is_refused():
     with pytest.raises(InputError, match="two judges"):
         judge_agreement(labels("y", "n", "y"), "kind")

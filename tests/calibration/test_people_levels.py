@@ -1,4 +1,4 @@
-"""Levels in people's units: cases by hand, an independent fit, laws, a small simulation, and bad input."""
+"""Tests of levels in people's units: by hand, an independent fit, invariants, a small simulation, and bad input."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ WEIGHTS = np.array([0.5, 0.0, 0.8, 0.0])
 
 
 def people(seed: int = 0, slope: float = 2.0) -> np.ndarray:
-    """(reply,) what people say of each reply: by humor, and by positivity, which the scorer does not hear."""
+    """Return (reply,) what people say of each reply: depends on humor, and on positivity, which the scorer ignores."""
     z = ORACLE.standardise(TABLE.rewards)
     return (np.random.default_rng(seed).random(len(z)) < expit(slope * z[:, HUMOR] + 0.5 * z[:, 3])).astype(float)
 
 
-def labelled(said: np.ndarray, rng: np.random.Generator, prompts: int = 20, each: int = 6) -> ValueLabels:
-    """Labels of some replies to some prompts, both drawn at random."""
+def labelled(answers: np.ndarray, rng: np.random.Generator, prompts: int = 20, each: int = 6) -> ValueLabels:
+    """Return labels of some replies to some prompts, both drawn at random."""
     chosen = np.sort(rng.choice(40, prompts, replace=False))
     rows = np.concatenate([prompt * 16 + np.sort(rng.choice(16, each, replace=False)) for prompt in chosen])
-    return ValueLabels("humor", rows, said[rows], rows // 16, np.full(len(rows), each / 16))
+    return ValueLabels("humor", rows, answers[rows], rows // 16, np.full(len(rows), each / 16))
 
 
 def as_labels(labels: ValueLabels) -> list[Label]:
@@ -87,7 +87,7 @@ def test_the_tilt_by_hand():
     assert tilt_probabilities(table, oracle, np.array([np.log(3) / 2])) == pytest.approx([0.25, 0.75])
 
 
-def test_the_calibration_is_the_maximum_that_scipy_finds():
+def test_calibration_agrees_with_scipy():
     rng = np.random.default_rng(1)
     z = rng.normal(size=80)
     y = (rng.random(80) < expit(1 + 1.5 * z)).astype(float)
@@ -104,7 +104,7 @@ def test_the_calibration_is_the_maximum_that_scipy_finds():
     assert ((low < middle) & (middle < high)).all()
 
 
-def test_labels_against_the_scorer_make_it_constant_and_separated_ones_stay_finite():
+def test_contrary_labels_give_a_constant_and_separated_ones_a_finite_calibration():
     z = np.linspace(-1, 1, 20)
     against = calibrate(z, (z < 0).astype(float), np.arange(20))
     assert against.slope == 0
@@ -112,7 +112,7 @@ def test_labels_against_the_scorer_make_it_constant_and_separated_ones_stay_fini
     assert 0 < calibrate(z, (z > 0).astype(float), np.arange(20)).slope < 50
 
 
-def test_a_scorer_that_says_nothing_changes_nothing():
+def test_uninformative_scorer_changes_nothing():
     flat = replace(TABLE, rewards=np.where(np.arange(4) == HUMOR, 1.0, TABLE.rewards))
     labels = labelled(people(), np.random.default_rng(0))
     level = people_level(flat, MemoryOracle.of(flat), labels, np.zeros(4))
@@ -120,16 +120,16 @@ def test_a_scorer_that_says_nothing_changes_nothing():
     assert level.high - level.low == pytest.approx(level.labels_high - level.labels_low, rel=1e-3)
 
 
-def test_intervals_hold_the_truth_and_are_narrower_than_of_labels_alone():
-    said, held, widths, errors = people(), [], [], []
-    truth = float(tilt_probabilities(TABLE, ORACLE, WEIGHTS) @ said) / 40
+def test_intervals_cover_the_truth_and_are_narrower_than_with_labels_alone():
+    answers, covered, widths, errors = people(), [], [], []
+    truth = float(tilt_probabilities(TABLE, ORACLE, WEIGHTS) @ answers) / 40
     rng = np.random.default_rng(5)
     for _ in range(80):
-        level = people_level(TABLE, ORACLE, labelled(said, rng), WEIGHTS)
-        held.append(level.low <= truth <= level.high)
+        level = people_level(TABLE, ORACLE, labelled(answers, rng), WEIGHTS)
+        covered.append(level.low <= truth <= level.high)
         widths.append((level.high - level.low, level.labels_high - level.labels_low))
         errors.append((level.share - truth, level.labels_alone - truth))
-    assert np.mean(held) > 0.85
+    assert np.mean(covered) > 0.85
     narrow, wide = np.mean(widths, axis=0)
     assert narrow < 0.8 * wide
     spread, spread_labels = np.std(errors, axis=0)
@@ -139,7 +139,7 @@ def test_intervals_hold_the_truth_and_are_narrower_than_of_labels_alone():
 
 @pytest.mark.parametrize("weight", [20.0, 400.0])
 @pytest.mark.parametrize("best", [0, 1])
-def test_labels_of_replies_that_a_palette_hardly_picks_say_nothing_of_it(weight: float, best: int):
+def test_labels_of_rarely_picked_replies_give_no_level(weight: float, best: int):
     # Ten prompts of four replies, the worst of each labelled, and the best of one: that label alone would be the level.
     table = RewardTable(
         ("kind",),
@@ -157,52 +157,54 @@ def test_labels_of_replies_that_a_palette_hardly_picks_say_nothing_of_it(weight:
             people_level(table, oracle, labels, np.array([weight]))
 
 
-def test_labels_drawn_by_influence_are_weighed_rightly():
-    said, errors = people(), []
-    truth = float(tilt_probabilities(TABLE, ORACLE, WEIGHTS) @ said) / 40
+def test_labels_drawn_by_influence_are_weighted_correctly():
+    answers, errors = people(), []
+    truth = float(tilt_probabilities(TABLE, ORACLE, WEIGHTS) @ answers) / 40
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        first = labelled(said, rng, prompts=8)
-        asked = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=30, seed=seed)
-        rows = np.array([TABLE.prompt_ids.index(request.prompt_id) * 16 + request.candidate for request in asked])
+        first = labelled(answers, rng, prompts=8)
+        requests = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=30, seed=seed)
+        rows = np.array([TABLE.prompt_ids.index(request.prompt_id) * 16 + request.candidate for request in requests])
         assert not set(rows // 16) & set(first.prompts)
-        chances = np.array([request.chance for request in asked])
-        level = people_level(TABLE, ORACLE, ValueLabels("humor", rows, said[rows], rows // 16, chances), WEIGHTS)
+        chances = np.array([request.chance for request in requests])
+        level = people_level(TABLE, ORACLE, ValueLabels("humor", rows, answers[rows], rows // 16, chances), WEIGHTS)
         errors.append(level.share - truth)
     assert abs(np.mean(errors)) < 4 * np.std(errors) / np.sqrt(40) + 0.01
     assert np.std(errors) < 0.06
 
 
-def test_without_labels_the_tilt_alone_says_what_to_label_next():
+def test_without_labels_the_tilt_decides_what_to_label_next():
     among = np.arange(40) < 6
-    asked = next_labels(TABLE, ORACLE, "humor", WEIGHTS, prompts=40, per_prompt=3, among=among)
-    assert {request.prompt_id for request in asked} == {f"p{number:02d}" for number in range(6)}
+    requests = next_labels(TABLE, ORACLE, "humor", WEIGHTS, prompts=40, per_prompt=3, among=among)
+    assert {request.prompt_id for request in requests} == {f"p{number:02d}" for number in range(6)}
     probability = tilt_probabilities(TABLE, ORACLE, WEIGHTS)
-    for request in asked:
+    for request in requests:
         row = TABLE.prompt_ids.index(request.prompt_id) * 16
         assert request.chance == pytest.approx(
             inclusion_chances(probability[row : row + 16], 3)[request.candidate],
         )
     first = labelled(people(), np.random.default_rng(0), prompts=30)
-    more = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=40, among=among)
-    assert {TABLE.prompt_ids.index(request.prompt_id) for request in more} == set(range(6)) - set(first.prompts)
+    further_requests = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=40, among=among)
+    assert {TABLE.prompt_ids.index(request.prompt_id) for request in further_requests} == set(range(6)) - set(
+        first.prompts
+    )
 
 
-def test_what_more_judgements_would_do_is_said():
+def test_effect_of_more_judgements_is_stated():
     level = people_level(TABLE, ORACLE, labelled(people(), np.random.default_rng(0)), WEIGHTS)
-    now, more = progress_sentences(level, 20)
+    now, with_more = progress_sentences(level, 20)
     assert (
         now
         == f"Now {100 * level.share:.0f} of 100 with your palette, give or take {50 * (level.high - level.low):.0f}."
     )
-    assert more.endswith("more would bring it to within 5.")
+    assert with_more.endswith("more would bring it to within 5.")
     assert progress_sentences(replace(level, low=0.5, high=0.51), 20)[1] == "That is as close as anybody needs."
     assert progress_sentences(None, 7)[1].startswith("It comes after replies to 1 more request,")
     assert "both yes and no" in progress_sentences(None, 9)[1]
 
 
 @pytest.mark.parametrize("wanted", [1, 3, 10, 40])
-def test_chances_add_up_and_none_is_above_one(wanted: int):
+def test_inclusion_probabilities_add_up_and_none_exceeds_one(wanted: int):
     sizes = np.random.default_rng(0).exponential(size=40) ** 3
     chances = inclusion_chances(sizes, wanted)
     assert chances.sum() == pytest.approx(wanted)
@@ -211,14 +213,14 @@ def test_chances_add_up_and_none_is_above_one(wanted: int):
     assert inclusion_chances(np.zeros(4), 2) == pytest.approx([0.5] * 4)
 
 
-def test_more_labels_for_a_narrower_interval():
+def test_narrower_intervals_need_more_labels():
     level = people_level(TABLE, ORACLE, labelled(people(), np.random.default_rng(0)), WEIGHTS)
     half = (level.high - level.low) / 2
     assert labels_needed(level, half / 2) == pytest.approx(3 * level.labels, abs=1)
     assert labels_needed(level, 2 * half) == 0
 
 
-def test_a_calibrated_column_is_a_value_like_another():
+def test_calibrated_column_is_an_ordinary_value():
     labels = labelled(people(), np.random.default_rng(0))
     table = with_people_columns(TABLE, ORACLE, [labels])
     assert table.values[-1] == "humor_people"
@@ -261,9 +263,9 @@ def test_judges_of_one_reply_count_as_their_mean(tmp_path):
         read_labels(path)
 
 
-def test_a_label_is_of_the_candidate_of_its_number_where_replies_were_left_out():
-    kept = np.flatnonzero(np.arange(16) != 2)
-    rows = np.concatenate([kept, np.arange(16, len(TABLE.rewards))])
+def test_labels_refer_to_candidate_numbers_where_replies_were_left_out():
+    candidates = np.flatnonzero(np.arange(16) != 2)
+    rows = np.concatenate([candidates, np.arange(16, len(TABLE.rewards))])
     part = replace(
         TABLE,
         rewards=TABLE.rewards[rows],
@@ -271,7 +273,7 @@ def test_a_label_is_of_the_candidate_of_its_number_where_replies_were_left_out()
         replies=tuple(TABLE.replies[row] for row in rows),
         tokens=tuple(TABLE.tokens[row] for row in rows),
         log_probs=TABLE.log_probs[rows],
-        numbers=np.concatenate([kept, np.tile(np.arange(16), 39)]),
+        numbers=np.concatenate([candidates, np.tile(np.arange(16), 39)]),
     )
     labels = [Label("p00", 1, {"humor": 1}), Label("p00", 3, {"humor": 0}), Label("p01", 3, {"humor": 1})]
     assert [part.replies[row] for row in value_labels(part, labels, "humor").rows] == [
@@ -280,8 +282,8 @@ def test_a_label_is_of_the_candidate_of_its_number_where_replies_were_left_out()
     with pytest.raises(InputError, match="candidate 2 of the prompt 'p00', which the table lacks"):
         value_labels(part, [Label("p00", 2, {"humor": 1})], "humor")
     oracle = MemoryOracle.of(part)
-    asked = next_labels(part, oracle, "humor", np.zeros(4), 40, per_prompt=99)
-    assert [request.candidate for request in asked if request.prompt_id == "p00"] == kept.tolist()
+    requests = next_labels(part, oracle, "humor", np.zeros(4), 40, per_prompt=99)
+    assert [request.candidate for request in requests if request.prompt_id == "p00"] == candidates.tolist()
     choice = PairChoice(2, 15, PairAnswer.FIRST)
     assert reply_ids(part, choice)["first"] == {"prompt_id": "p00", "candidate": 3}
     with pytest.raises(InputError):
@@ -297,7 +299,7 @@ def test_labels_lie_beside_their_table(tmp_path, monkeypatch):
     assert labels_path(Path(DEFAULT_TABLE.name)).is_file()
 
 
-def test_bad_labels_are_refused_with_a_sentence():
+def test_bad_labels_are_refused():
     labels = labelled(people(), np.random.default_rng(0))
     with pytest.raises(InputError, match="No label judges 'positivity'"):
         value_labels(TABLE, as_labels(labels), "positivity")

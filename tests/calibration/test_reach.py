@@ -1,4 +1,4 @@
-"""How far judgements reach: a case by hand, Kish's formula label by label, laws, words, and bad input."""
+"""Tests of the reach of labels: by hand, Kish's formula label by label, bounds, sentences, and bad input."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ORACLE = MemoryOracle.of(TABLE)
 HUMOR = TABLE.index("humor")
 
 
-def labels_of(rows, value: str = "humor", said: int = 1) -> list[Label]:
-    return [Label(TABLE.prompt_ids[row // 16], int(row % 16), {value: said}) for row in rows]
+def labels_of(rows, value: str = "humor", answer: int = 1) -> list[Label]:
+    return [Label(TABLE.prompt_ids[row // 16], int(row % 16), {value: answer}) for row in rows]
 
 
 def reach(rows, weights: np.ndarray):
@@ -41,7 +41,7 @@ def test_effective_labels_of_two_bins_by_hand():
     assert kind.hardly == pytest.approx(6 / 12)  # the upper bin has fewer than three
 
 
-def test_it_is_kish_of_the_labels_weights_and_the_variance_of_a_mean_over_bins():
+def test_effective_labels_are_kish_of_weights_and_variance_over_bins():
     rng = np.random.default_rng(0)
     rows = np.sort(rng.choice(640, 200, replace=False))
     weights = np.array([0.0, 0.0, 1.0, 0.0])
@@ -56,7 +56,7 @@ def test_it_is_kish_of_the_labels_weights_and_the_variance_of_a_mean_over_bins()
     assert np.var(means) == pytest.approx(1 / label_count.effective, rel=0.1)
 
 
-def test_pressure_leaves_the_labels_behind():
+def test_stronger_tilt_lowers_the_effective_labels():
     low = np.argsort(TABLE.rewards[:, HUMOR])[:320]  # only the lower half was judged
     reaches = [reach(low, np.array([0.0, 0.0, x, 0.0])) for x in (-2.0, 0.0, 1.0, 2.0)]
     assert np.all(np.diff([reached.outside for reached in reaches]) > 0)
@@ -66,7 +66,7 @@ def test_pressure_leaves_the_labels_behind():
 
 @settings(max_examples=40)
 @given(st.integers(1, 640), st.floats(-2.0, 2.0), st.integers(0, 9))
-def test_effective_labels_and_shares_stay_within_their_bounds(count: int, weight: float, seed: int):
+def test_effective_labels_and_shares_are_bounded(count: int, weight: float, seed: int):
     rows = np.random.default_rng(seed).choice(640, count, replace=False)
     reached = reach(rows, np.array([0.0, 0.0, weight, 0.0]))
     assert 0 < reached.effective <= count * (1 + 1e-9)
@@ -75,7 +75,7 @@ def test_effective_labels_and_shares_stay_within_their_bounds(count: int, weight
         assert reached.outside == 0
 
 
-def test_every_reply_judged_stands_behind_the_base_level():
+def test_all_judged_replies_count_for_the_base_level():
     reached = reach(range(640), np.zeros(4))
     assert reached.effective == pytest.approx(640, rel=0.01)
     assert not reached.few
@@ -90,7 +90,7 @@ def test_judges_of_one_reply_equal_answers_and_constant_rewards():
     assert (reached.effective, reached.outside, reached.hardly) == (5.0, 0.0, 0.0)
 
 
-def test_a_value_that_nobody_judged_is_named_and_not_warned_of():
+def test_unjudged_value_is_named_without_a_warning():
     reaches = label_reach(TABLE, ORACLE, labels_of([3, 40]), np.zeros(4), ["humor", "positivity"])
     assert (reaches["positivity"].labels, reaches["positivity"].effective) == (0, 0.0)
     assert few_labels_sentence(reaches["positivity"], "positivity") == ""

@@ -1,4 +1,4 @@
-"""Numbers as text and as JSON: every function always returns, and none says "inf", "nan" or "-0"."""
+"""Tests of numbers as text and as JSON: every function accepts every number, and none writes "inf", "nan" or "-0"."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from map_core.core import amounts
 from map_core.text import changes, groups, sentences, verdict
 from tests import ROOT
 
-#: Zeros, what rounds to 0, the edges of what is written otherwise, and what is no number.
+#: Zeros, numbers that round to 0, the boundaries between formats, and non-finite numbers.
 ODD = (
     *(0.0, -0.0, 5e-324, -5e-324, 1e-12, -1e-12, 4.9e-4, 5e-4, -0.04, 0.5, -0.5, 0.999, 1.0, 4.99, 5.0, 5.01),
     *(69.7, 99.94, 100.0, -3.2, 709.0, 709.8, 710.0, 1e6, 1e12, -1e12, 1e15, -1e15, 1e100, -1e100, 1.7e308, -1.7e308),
@@ -58,7 +58,7 @@ FORMS = {
 
 
 def check(message: str) -> None:
-    """What nobody may read: no word of a float that is no number, no signed zero, no endless digits."""
+    """Check that a text has no non-finite number, no signed zero and not too many digits."""
     assert isinstance(message, str)
     assert message
     assert not any(word in message.lower().split() for word in ("inf", "-inf", "+inf", "nan", "none"))
@@ -68,7 +68,7 @@ def check(message: str) -> None:
 
 
 @pytest.mark.parametrize("form", list(FORMS))
-def test_every_number_can_be_said(form):
+def test_every_function_formats_every_number(form):
     for value in ODD:
         check(FORMS[form](value))
 
@@ -76,12 +76,12 @@ def test_every_number_can_be_said(form):
 @pytest.mark.parametrize(
     "form", [amounts.fixed, amounts.significant, amounts.number, amounts.percentile, amounts.percent]
 )
-def test_what_is_not_known_is_a_dash(form):
+def test_unknown_numbers_are_a_dash(form):
     assert form(None) == form(math.nan) == amounts.UNKNOWN == "–"
 
 
 @given(st.floats())
-def test_any_float_has_a_text(value):
+def test_any_float_is_formatted(value):
     for form in FORMS.values():
         check(form(value))
 
@@ -134,12 +134,12 @@ def test_percents_and_chances_are_rounded_for_reading():
 
 
 @pytest.mark.parametrize("kl", [1e-9, 0.1, 1.0, 4.16, 39.9, 40.1, 300.0, 700.0])
-def test_log_best_of_is_the_inverse_of_its_divergence_where_the_number_itself_overflows(kl):
+def test_log_best_of_inverts_its_divergence_where_the_number_overflows(kl):
     log_n = amounts.log_best_of(kl)
     assert log_n + math.expm1(-log_n) == pytest.approx(kl, rel=1e-9)
 
 
-def test_best_of_ends_where_floats_end():
+def test_best_of_is_capped_at_the_largest_float():
     assert amounts.best_of(-1.0) == amounts.best_of(0.0) == 1.0
     assert amounts.best_of(705.0) == math.inf == amounts.best_of(math.inf)
     assert math.isnan(amounts.best_of(math.nan))
@@ -154,27 +154,27 @@ def test_best_of_ends_where_floats_end():
         *((math.inf, "more than a million", "more than a million"), (math.nan, "–", "–")),
     ],
 )
-def test_drafts_end_at_a_million(kl, message, exact):
+def test_drafts_are_capped_at_a_million(kl, message, exact):
     assert amounts.best_of_count(kl) == message
     assert amounts.best_of_count(kl, exact=True) == exact
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)
-def test_json_has_no_number_that_is_none(value):
+def test_json_numbers_are_finite(value):
     content = amounts.json_safe({"one": value, "two": [value, (value, "text")], "three": amounts.rounded(value, 2)})
     read = json.loads(json.dumps(content, allow_nan=False))
     assert (read["one"] is None) == (not math.isfinite(value))
     assert read["two"][1][1] == "text"
 
 
-def test_what_is_finite_stays_as_it_is():
+def test_finite_numbers_are_unchanged():
     content = {"level": 0.1, "count": 3, "free": True, "name": "nan", "none": None}
     assert amounts.json_safe(content) == content
     assert amounts.rounded(-0.001, 2) == 0.0
     assert math.copysign(1.0, amounts.rounded(-0.001, 2)) == 1.0
 
 
-#: Modules that write what somebody reads, but for commands and code.
+#: Modules whose text people read, without commands and code.
 PLACES = (*("text", "figures", "report", "cli", "custom_values/agreement"),)
 WRITERS = [
     path
@@ -183,7 +183,7 @@ WRITERS = [
     or str(path.relative_to(ROOT / "map_core")).startswith(tuple(f"{place}{end}" for place in PLACES for end in "./"))
 ]
 CODE = {"map_core/report/snippets.py"}
-#: The rewards of replies that were just scored, which are finite or an error.
+#: Rewards of replies that were just scored: finite, or an error is raised.
 SCORED = {"map_core/cli/generation_output.py"}
 #: Formats that write floats, in an f-string and in str.format; those of figures, %{...}, are Plotly's.
 OF_FLOATS = re.compile(r"[<>^=]?[+ -]?\d*,?(\.[^fgeGE%]*)?[fgeGE%]")
@@ -191,7 +191,7 @@ TO_BE_FILLED = re.compile(r"(?<!%)\{:[^{}]*[fge%]\}")
 
 
 def formats(path: Path) -> list[str]:
-    """Formats of floats in a module's text, but for those of its constants."""
+    """Return the formats of floats in a module's text, except those of its constants."""
     formatted = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FormattedValue) and node.format_spec is not None:

@@ -1,4 +1,4 @@
-"""Child processes: messages both ways, their end and their parent's, and recognising one by its start."""
+"""Tests of child processes: messages both ways, their end and their parent's, and identification by start time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from map_core.core.child_process import (
 )
 from tests.waiting import until
 
-#: Echoes messages, and misbehaves as it is asked to.
+#: A child that echoes messages and misbehaves on request.
 ECHO = """
 import os, signal, sys, time
 print("noise before the pipe is set apart", flush=True)
@@ -45,7 +45,7 @@ NUMBERS = {"numbers": [0.1 + 0.2, 1e-300, -0.0], "text": "Grüße \u2028 \ud800"
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module that a child can run, and a working directory that has nothing to do with the project."""
+    """Write a module that a child can run, in a working directory outside the project."""
     (tmp_path / "echo_child.py").write_text(ECHO)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "json.py").write_text("raise RuntimeError('taken for a library')")
@@ -57,7 +57,7 @@ def started(module: str, tmp_path: Path, log: list[str] | None = None) -> ChildP
     return ChildProcess(module, paths=[str(tmp_path)], on_log=None if log is None else log.append)
 
 
-def test_messages_go_both_ways_and_noise_is_none(module: str, tmp_path: Path) -> None:
+def test_messages_go_both_ways_and_other_output_is_ignored(module: str, tmp_path: Path) -> None:
     log: list[str] = []
     child = started(module, tmp_path, log)
     for number in range(3):
@@ -78,7 +78,7 @@ def test_messages_go_both_ways_and_noise_is_none(module: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("do", "code"), [("echo", -signal.SIGTERM), ("ignore", -signal.SIGKILL)])
-def test_it_is_terminated_and_then_killed(module: str, tmp_path: Path, do: str, code: int) -> None:
+def test_child_is_terminated_and_then_killed(module: str, tmp_path: Path, do: str, code: int) -> None:
     child = started(module, tmp_path)
     child.send({"do": do})
     assert child.receive(30.0) == {"do": do}
@@ -87,7 +87,7 @@ def test_it_is_terminated_and_then_killed(module: str, tmp_path: Path, do: str, 
     assert not psutil.pid_exists(child.pid)
 
 
-def test_it_leaves_with_its_parent_in_the_middle_of_work(module: str, tmp_path: Path) -> None:
+def test_child_ends_with_its_parent_during_work(module: str, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from map_core.core.child_process import ChildProcess;"
         f"child = ChildProcess({module!r}, paths=[sys.argv[1]]); child.send({{}}); child.receive(30);"
@@ -99,7 +99,7 @@ def test_it_leaves_with_its_parent_in_the_middle_of_work(module: str, tmp_path: 
     until(lambda: not ProcessIdentity.of(int(done.stdout)).running)
 
 
-def test_a_process_is_told_from_another_one_with_its_number() -> None:
+def test_reused_process_id_is_recognised_as_another_process() -> None:
     own = ProcessIdentity.of(os.getpid())
     assert own.running
     assert ProcessIdentity.from_dict(own.as_dict()) == own
@@ -113,21 +113,21 @@ def test_a_process_is_told_from_another_one_with_its_number() -> None:
     assert ProcessIdentity.from_dict({"pid": "one", "pid_started": 0.0}) is None
 
 
-def test_a_detached_process_has_ended_before_anybody_waits_for_it(tmp_path: Path) -> None:
+def test_detached_process_counts_as_ended_before_it_is_waited_for(tmp_path: Path) -> None:
     identity = start_detached("this_is_no_module", [], tmp_path / "log.txt", niceness=5)
     until(lambda: not identity.running)
     identity.terminate()
     assert "No module named this_is_no_module" in (tmp_path / "log.txt").read_text()
 
 
-def test_the_app_comes_before_a_child_that_is_to_leave_it_the_processor(module: str, tmp_path: Path) -> None:
+def test_low_priority_child_yields_the_processor_to_the_app(module: str, tmp_path: Path) -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
     child = ChildProcess(module, paths=[str(tmp_path)], niceness=3)
     assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(19, own + 3)
     child.end()
 
 
-def test_a_child_finds_the_project_and_keeps_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_finds_the_project_and_keeps_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/one", "/two"]))
     environment = python_environment(["/three"], COLOUR="blue")
     assert environment["COLOUR"] == "blue"
@@ -136,5 +136,5 @@ def test_a_child_finds_the_project_and_keeps_what_was_asked_for(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("pid", [0, -1, -4])
-def test_an_id_that_stands_for_many_processes_is_none(pid: int) -> None:
+def test_id_of_a_process_group_is_no_process(pid: int) -> None:
     assert ProcessIdentity.from_dict({"pid": pid, "pid_started": 1.0}) is None

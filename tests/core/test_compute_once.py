@@ -1,4 +1,4 @@
-"""A result is computed once for all who ask, a failure is not kept, and the results used last stay."""
+"""Tests of ComputeOnce: one computation for concurrent callers, no cached failures, least recently used eviction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from map_core.core.compute_once import ComputeOnce
 
 
-def test_threads_that_ask_at_once_share_one_computation():
+def test_concurrent_threads_share_one_computation():
     cache, begun, go_on, calls = ComputeOnce[int](4), threading.Event(), threading.Event(), []
 
     def compute() -> int:
@@ -30,7 +30,7 @@ def test_threads_that_ask_at_once_share_one_computation():
     assert cache.peek("key") == 7
 
 
-def test_a_failure_goes_to_the_one_who_computed_and_the_next_computes_again():
+def test_failure_is_raised_in_its_computation_and_the_next_call_retries():
     cache, begun, go_on = ComputeOnce[int](4), threading.Event(), threading.Event()
 
     def fail() -> int:
@@ -48,7 +48,7 @@ def test_a_failure_goes_to_the_one_who_computed_and_the_next_computes_again():
         assert second.result(30) == 3
 
 
-def test_the_results_used_last_stay():
+def test_most_recently_used_results_are_kept():
     cache = ComputeOnce[str](2)
     for key in "abac":
         cache.get(key, lambda key=key: key)

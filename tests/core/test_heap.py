@@ -1,4 +1,4 @@
-"""Arenas of GNU's allocator, counted by its own malloc_info(3) in a process of its own."""
+"""Tests of the allocator's arenas, counted with GNU's malloc_info(3) in a child process."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ libc.fclose(ctypes.c_void_p(out))
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator is GNU's on Linux")
 @pytest.mark.parametrize(("environment", "done"), [({}, "True"), ({"MALLOC_ARENA_MAX": "4"}, "False")])
 def test_threads_share_a_few_arenas(tmp_path: Path, environment: dict[str, str], done: str):
-    held = {name: text for name, text in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+    inherited = {name: text for name, text in os.environ.items() if name != "MALLOC_ARENA_MAX"}
     command = [sys.executable, "-c", COUNT, str(tmp_path / "info")]
-    ran = subprocess.run(command, env=held | environment, capture_output=True, text=True, check=True)
+    ran = subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == done
     arenas = len(re.findall(r"<heap nr=", (tmp_path / "info").read_text()))
     assert arenas <= int(environment.get("MALLOC_ARENA_MAX", ARENAS))

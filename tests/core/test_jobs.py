@@ -1,4 +1,4 @@
-"""Background work: one job a content, stopped when nobody waits, and a memory that does not grow."""
+"""Tests of background jobs: one per content, cancelled when nobody waits, with a bounded cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def jobs():
     registry.close()
 
 
-def test_a_job_computes_and_is_remembered(jobs):
+def test_job_result_is_cached(jobs):
     calls = []
     job = jobs.submit("nine", lambda job: calls.append(1) or 9)
     assert job.wait(5)
@@ -27,7 +27,7 @@ def test_a_job_computes_and_is_remembered(jobs):
     assert calls == [1]
 
 
-def test_what_is_reported_can_be_read_before_the_end(jobs):
+def test_progress_is_readable_before_the_end(jobs):
     reported, go_on = threading.Event(), threading.Event()
 
     def work(job: Job) -> str:
@@ -54,7 +54,7 @@ def _blocked(started: threading.Event, go_on: threading.Event):
     return work
 
 
-def test_moving_on_cancels_what_nobody_waits_for(jobs):
+def test_moving_on_cancels_jobs_without_viewers(jobs):
     started, go_on = threading.Event(), threading.Event()
     old = jobs.submit("old", _blocked(started, go_on), slot="page")
     assert started.wait(5)
@@ -63,12 +63,12 @@ def test_moving_on_cancels_what_nobody_waits_for(jobs):
     assert new.wait(5)
     assert old.status is JobStatus.CANCELLED
     assert new.result == "new answer"
-    again = jobs.submit("old", lambda job: "second try", slot="page")
-    assert again.wait(5)
-    assert again.result == "second try"
+    retried = jobs.submit("old", lambda job: "second try", slot="page")
+    assert retried.wait(5)
+    assert retried.result == "second try"
 
 
-def test_a_job_that_another_viewer_waits_for_goes_on(jobs):
+def test_job_with_another_viewer_continues(jobs):
     started, go_on = threading.Event(), threading.Event()
     first = jobs.submit("shared", _blocked(started, go_on), slot="first viewer")
     assert jobs.submit("shared", _blocked(started, go_on), slot="second viewer") is first
@@ -84,16 +84,16 @@ def test_all_slots_of_a_kind_are_released_at_once(jobs):
     begun = [jobs.submit("of nobody", _blocked(started, go_on))]
     assert started.wait(5)
     begun += [jobs.submit(key, lambda job: "answer", slot=(key, 1)) for key in ("first", "second")]
-    both = jobs.submit("of both", lambda job: "answer", slot=("of both", 1))
+    shared_job = jobs.submit("of both", lambda job: "answer", slot=("of both", 1))
     jobs.submit("of both", lambda job: "answer", slot=("of both", 2))
     jobs.release_all(lambda slot: slot[1] == 1)
     go_on.set()
-    assert all(job.wait(5) for job in (*begun, both))
-    statuses = [job.status for job in (*begun, both)]
+    assert all(job.wait(5) for job in (*begun, shared_job))
+    statuses = [job.status for job in (*begun, shared_job)]
     assert statuses == [JobStatus.DONE, JobStatus.CANCELLED, JobStatus.CANCELLED, JobStatus.DONE]
 
 
-def test_a_job_that_waits_can_be_cancelled_before_it_begins(jobs):
+def test_waiting_job_can_be_cancelled(jobs):
     started, go_on = threading.Event(), threading.Event()
     jobs.submit("first", _blocked(started, go_on))
     assert started.wait(5)
@@ -104,7 +104,7 @@ def test_a_job_that_waits_can_be_cancelled_before_it_begins(jobs):
     assert waiting.status is JobStatus.CANCELLED
 
 
-def test_a_failure_is_told_in_words_and_tried_again(jobs):
+def test_failure_is_reported_in_words_and_retried(jobs):
     def refuse(job: Job) -> None:
         raise InputError("That cannot be.")
 
@@ -134,11 +134,11 @@ def test_bad_sizes_are_refused():
         Jobs(workers=0)
 
 
-def test_there_is_one_registry_a_process():
+def test_registry_is_shared_per_process():
     assert shared_jobs() is shared_jobs()
 
 
-def test_a_caller_may_be_collected_while_the_registry_is_at_work(jobs):
+def test_caller_may_be_garbage_collected_during_registry_calls(jobs):
     go_on = threading.Event()
     first = jobs.submit("first", lambda job: go_on.wait(5), slot="gone")
     with jobs._lock:  # as when the garbage collector runs within a call

@@ -1,4 +1,4 @@
-"""What the app exports for spreadsheets runs nowhere, whatever people, models and files call things."""
+"""Tests of CSV exports: no cell is evaluated as a formula, whatever names people, models and files have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMULAS = ['=HYPERLINK("http://x")', "+cmd|' /C calc'!A0", "-1+1", "@SUM(A1)", 
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_a_formula_is_text(text: str):
+def test_formulas_become_text(text: str):
     out = io.StringIO(newline="")
     safe_csv.Writer(out).writerows([[text, 1.5], ["plain", text]])
     out.seek(0)
@@ -23,12 +23,12 @@ def test_a_formula_is_text(text: str):
 
 
 @pytest.mark.parametrize("content", ["-0.25", "+3e-7", "-inf", -0.25, 3, None, "", "a=1", "'=1"])
-def test_numbers_and_other_text_stay(content: object):
+def test_numbers_and_other_text_are_unchanged(content: object):
     assert safe_csv.cell(content) == content
 
 
-def test_everything_that_is_exported_goes_through_here():
-    """Nothing else writes CSV with text in it: by csv.writer, by pandas without cells made safe, or by hand."""
+def test_all_csv_exports_use_this_module():
+    """No other module writes text to CSV by csv.writer, by pandas without safe cells, or by hand."""
     writers = {}
     for path in [*(ROOT / "map_core").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]:
         source = path.read_text(encoding="utf-8")

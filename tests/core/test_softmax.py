@@ -1,4 +1,4 @@
-"""Softmax over candidates: by hand, at the ends, and against scipy."""
+"""Tests of the softmax over candidates: by hand, at the extremes, and against scipy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wilson's interval against scipy, at its ends and for ties."""
+"""Tests of Wilson's interval: against scipy, at shares 0 and 1, and for ties."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_tie_counts_half():
     assert wilson_interval(1, 3)[0] < low < wilson_interval(2, 3)[0]
 
 
-def test_the_ends_of_a_share_of_0_or_1_are_shares():
+def test_intervals_of_shares_0_and_1_stay_within_bounds():
     assert wilson_interval(0, 7)[0] == 0.0
     assert 1.0 - 1e-12 < wilson_interval(7, 7)[1] <= 1.0
 

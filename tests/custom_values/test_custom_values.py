@@ -1,4 +1,4 @@
-"""Values of one's own on a table: scored once, resumed after a stop, added as columns, offered as targets."""
+"""Tests of custom values on a table: scored once, resumed after a stop, added as columns, offered as targets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def own_database(tmp_path, monkeypatch):
 
 
 def scores_of(table=TABLE, definition=NURSE, seed=0) -> ValueScores:
-    """Scores as they would be kept, put where they belong."""
+    """Store scores in the cache, and return them as read."""
     rewards = np.random.default_rng(seed).normal(size=len(table.rewards))
     path = score_cache.score_path(replies_key(table), definition)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _replies(prompt: int):
     return [Reply(text, ()) for text in TABLE.replies[TABLE.rows(prompt)]]
 
 
-def test_what_was_scored_before_a_stop_is_not_scored_again(tmp_path):
+def test_scores_before_a_stop_are_not_recomputed(tmp_path):
     class Stopped(Exception):
         pass
 
@@ -86,7 +86,9 @@ def test_what_was_scored_before_a_stop_is_not_scored_again(tmp_path):
     with pytest.raises(Stopped):
         score_table(TABLE, PLAIN, tmp_path / "out.parquet", stop)
     assert not (tmp_path / "out.parquet").exists()
-    np.save(tmp_path / "out.parts" / "00000000.npy", np.full(16, 7.0))  # a mark: this part is taken as it is
+    np.save(
+        tmp_path / "out.parts" / "00000000.npy", np.full(16, 7.0)
+    )  # a sentinel: this part is loaded and not recomputed
     progress = []
     score_table(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: progress.append(done))
     assert progress[0] == PROMPTS
@@ -94,14 +96,14 @@ def test_what_was_scored_before_a_stop_is_not_scored_again(tmp_path):
     assert not (tmp_path / "out.parts").exists()
 
 
-def test_scores_that_are_damaged_are_named(tmp_path):
+def test_damaged_scores_are_reported(tmp_path):
     (tmp_path / "out.parts").mkdir()
     (tmp_path / "out.parts" / "00000004.npy").write_bytes(b"half a file")
     with pytest.raises(InputError, match=r"00000004\.npy cannot be read .* Remove it and start again"):
         score_table(TABLE, PLAIN, tmp_path / "out.parquet", lambda done, total: None)
 
 
-def test_two_who_score_the_same_at_once_do_it_once(tmp_path):
+def test_concurrent_scorings_of_one_value_share_the_work(tmp_path):
     out, progress = tmp_path / "out.parquet", []
     threads = [
         threading.Thread(target=score_table, args=(TABLE, PLAIN, out, lambda done, total: progress.append(done)))
@@ -120,12 +122,12 @@ def test_a_table_without_texts_is_refused(tmp_path):
         score_table(replace(TABLE, replies=()), PLAIN, tmp_path / "out.parquet", lambda done, total: None)
 
 
-def test_scores_belong_to_the_words_and_the_replies():
+def test_scores_belong_to_a_definition_and_the_replies():
     key = replies_key(TABLE)
     renamed = replace(NURSE, title="Nurse", colour="#112233")
-    other = replace(NURSE, more=("sounds like a pirate",))
+    other_words = replace(NURSE, more=("sounds like a pirate",))
     assert score_cache.score_path(key, NURSE) == score_cache.score_path(key, renamed)
-    assert score_cache.score_path(key, NURSE) != score_cache.score_path(key, other)
+    assert score_cache.score_path(key, NURSE) != score_cache.score_path(key, other_words)
     assert replies_key(make_table(prompts=10, candidates=4, seed=9)) == key  # the same replies, other rewards
     assert replies_key(make_table(prompts=9, candidates=4)) != key
     assert read_scores(key, NURSE) is None
@@ -133,7 +135,7 @@ def test_scores_belong_to_the_words_and_the_replies():
     assert read_scores(key, renamed).entry["title"] == "Nurse"
 
 
-def test_scores_that_cannot_be_read_are_said():
+def test_unreadable_scores_are_reported():
     path = score_cache.score_path(replies_key(TABLE), NURSE)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no Parquet")
@@ -142,18 +144,18 @@ def test_scores_that_cannot_be_read_are_said():
 
 
 def test_a_column_is_added_with_all_that_generation_needs():
-    more = add_columns(TABLE, [scores_of()])
-    assert more.values == (*TABLE.values, "calm_nurse")
-    assert (more.rewards[:, :-1] == TABLE.rewards).all()
-    assert table_key(more) == table_key(TABLE)  # what people saved on it stays its own
-    assert table_key(more.select("Stories")) == table_key(TABLE)
-    entry = json.loads(json.dumps(more.metadata["scorers"][-1]))
+    extended = add_columns(TABLE, [scores_of()])
+    assert extended.values == (*TABLE.values, "calm_nurse")
+    assert (extended.rewards[:, :-1] == TABLE.rewards).all()
+    assert table_key(extended) == table_key(TABLE)  # palettes that people saved with the table stay valid
+    assert table_key(extended.select("Stories")) == table_key(TABLE)
+    entry = json.loads(json.dumps(extended.metadata["scorers"][-1]))
     assert entry["name"] == "calm_nurse"
     assert Definition.from_dict({"name": "calm_nurse", **entry["settings"]}) == NURSE
     assert add_columns(TABLE, []) is TABLE
 
 
-def test_a_name_that_is_taken_and_scores_that_do_not_fit_are_refused():
+def test_taken_names_and_mismatched_scores_are_refused():
     scores = scores_of()
     with pytest.raises(InputError, match="'calm_nurse' already"):
         add_columns(TABLE, [scores, scores])
@@ -161,7 +163,7 @@ def test_a_name_that_is_taken_and_scores_that_do_not_fit_are_refused():
         add_columns(make_table(prompts=9, candidates=4), [scores])
 
 
-def test_only_what_is_in_use_and_scored_on_the_table_is_offered():
+def test_only_values_in_use_and_scored_on_the_table_are_offered():
     value = custom_values.define(database(), NURSE)
     scores = scores_of()
     assert offered_values(TABLE) == ()
@@ -171,21 +173,21 @@ def test_only_what_is_in_use_and_scored_on_the_table_is_offered():
     (offer,) = offered_values(TABLE)
     assert offer.definition == NURSE
     assert "Not judged yet" in offer.trust
-    assert offered_values(make_table(prompts=9, candidates=4)) == ()  # not scored on that one
-    assert offered_values(add_columns(TABLE, [scores])) == ()  # it has the value already
+    assert offered_values(make_table(prompts=9, candidates=4)) == ()  # not scored on that table
+    assert offered_values(add_columns(TABLE, [scores])) == ()  # the table has the value already
     custom_values.use(database(), value.id, 0)
     clear_cache()
     assert offered_values(TABLE) == ()
 
 
 def judge_all(id: int, rewards: np.ndarray, table=TABLE) -> None:
-    """Somebody who agrees with these rewards on fifteen pairs."""
+    """Judge fifteen pairs in agreement with these rewards."""
     for pair in choose_pairs(table, rewards, 15):
         answer = PairAnswer.FIRST if rewards[pair.first] > rewards[pair.second] else PairAnswer.SECOND
         custom_values.judge(database(), id, 1, replies_key(table), agreements.replies_of(table, pair), answer)
 
 
-def test_what_people_judged_is_said_wherever_the_value_is_offered():
+def test_judgements_are_stated_wherever_the_value_is_offered():
     value, scores = custom_values.define(database(), NURSE), scores_of()
     judge_all(value.id, scores.rewards)
     custom_values.use(database(), value.id, 1)
@@ -194,16 +196,16 @@ def test_what_people_judged_is_said_wherever_the_value_is_offered():
     assert not offer.unusable
 
 
-def test_what_the_judgements_speak_against_is_offered_as_not_to_be_used():
-    made, scores = custom_values.define(database(), NURSE), scores_of()
-    judge_all(made.id, -scores.rewards)
-    custom_values.use(database(), made.id, 1)
-    (one,) = offered_values(TABLE)
-    assert one.unusable
-    assert one.trust.startswith("Not to be used: puts 0 of 15 judged pairs")
+def test_value_contradicted_by_judgements_is_offered_as_unreliable():
+    defined, scores = custom_values.define(database(), NURSE), scores_of()
+    judge_all(defined.id, -scores.rewards)
+    custom_values.use(database(), defined.id, 1)
+    (offered,) = offered_values(TABLE)
+    assert offered.unusable
+    assert offered.trust.startswith("Not to be used: puts 0 of 15 judged pairs")
 
 
-def test_judgements_are_found_again_by_prompt_and_candidate():
+def test_judgements_are_matched_by_prompt_and_candidate():
     value, scores = custom_values.define(database(), NURSE), scores_of()
     judge_all(value.id, scores.rewards)
     kept_ones = agreements.kept_judgements(database(), TABLE, value.id, 1)
@@ -213,7 +215,7 @@ def test_judgements_are_found_again_by_prompt_and_candidate():
         TABLE, scores.rewards, kept_ones
     )
     assert agreements.scorer_agreement(TABLE, -scores.rewards, kept_ones).reversed
-    some = TABLE.take(range(3))  # most of the judged replies are not in this one
+    some = TABLE.take(range(3))  # most of the judged replies are not in this table
     assert len(agreements.judgement_rows(some, kept_ones)) < 15
 
 
@@ -236,12 +238,12 @@ def test_words_and_advice_follow_the_judgements(agreed, of, sentence, then):
 
 
 def test_a_trained_version_rests_on_its_cross_validation_until_it_is_judged_anew():
-    made, scores = custom_values.define(database(), NURSE), scores_of()
-    judge_all(made.id, scores.rewards)
-    shown = HeadComparison(0.8, 0.7, 0.9, 40, 30, 0.6, 0.1, 0.3)
-    head = HeadWeights((0.0,) * 3, 0.0, 1.0, DEFAULT_EMBEDDER, HeadEvidence("pairs", 40, shown))
+    defined, scores = custom_values.define(database(), NURSE), scores_of()
+    judge_all(defined.id, scores.rewards)
+    comparison = HeadComparison(0.8, 0.7, 0.9, 40, 30, 0.6, 0.1, 0.3)
+    head = HeadWeights((0.0,) * 3, 0.0, 1.0, DEFAULT_EMBEDDER, HeadEvidence("pairs", 40, comparison))
     trained = replace(NURSE, head=head)
-    kept_ones = agreements.kept_judgements(database(), TABLE, made.id, 1)
+    kept_ones = agreements.kept_judgements(database(), TABLE, defined.id, 1)
     for judged in ((), kept_ones[:9]):
         measured = agreements.value_agreement(TABLE, scores.rewards, judged, trained)
         assert (measured.agreed, measured.decided, measured.low, measured.cross_validated) == (32.0, 40, 0.7, True)
@@ -252,27 +254,27 @@ def test_a_trained_version_rests_on_its_cross_validation_until_it_is_judged_anew
 
 
 def test_training_takes_the_decided_pairs_of_all_versions_with_the_same_words():
-    """Version 2 says it in other words; 3 has the first words again, and a pair that was judged otherwise there."""
-    made = custom_values.define(database(), NURSE)
-    other = replace(NURSE, more=("sounds like a pirate",))
+    """Version 2 has another definition; version 3 has the first again, with one pair judged differently."""
+    defined = custom_values.define(database(), NURSE)
+    other_words = replace(NURSE, more=("sounds like a pirate",))
 
     def judged(version: int, first: int, second: int, answer: PairAnswer) -> None:
         pair = (("p00", first), ("p00", second))
-        custom_values.judge(database(), made.id, version, replies_key(TABLE), pair, answer)
+        custom_values.judge(database(), defined.id, version, replies_key(TABLE), pair, answer)
 
     judged(1, 0, 1, PairAnswer.FIRST)
     judged(1, 0, 2, PairAnswer.NEITHER)
     judged(1, 1, 2, PairAnswer.SECOND)
-    custom_values.revise(database(), made.id, other)
+    custom_values.revise(database(), defined.id, other_words)
     judged(2, 2, 3, PairAnswer.FIRST)
-    value = custom_values.revise(database(), made.id, NURSE)
+    value = custom_values.revise(database(), defined.id, NURSE)
     judged(3, 1, 0, PairAnswer.FIRST)
     assert agreements.training_pairs(database(), TABLE, value) == [(2, 1), (1, 0)]
 
 
 @needs_models(DEFAULT_EMBEDDER)
 def test_the_process_trains_on_judged_pairs(tmp_path):
-    """Whoever judged took the reply with "a joke" in it; a head of the real embedding model finds that out."""
+    """The judged pairs prefer replies with "a joke"; a head on the real embedding model learns that."""
     table = make_table(prompts=12, candidates=8)
     table_format.save(table, tmp_path / "table.parquet")
     jokes = np.array(["a joke" in text for text in table.replies])
@@ -280,7 +282,7 @@ def test_the_process_trains_on_judged_pairs(tmp_path):
     for prompt in range(12):
         rows = np.arange(table.rows(prompt).start, table.rows(prompt).stop)
         pairs += list(zip(rows[jokes[rows]], rows[~jokes[rows]][:2], strict=False))
-    pairs = [(int(more), int(less)) for more, less in pairs]
+    pairs = [(int(better), int(worse)) for better, worse in pairs]
     assert len(pairs) >= 20
     key = replies_key(table_format.load(tmp_path / "table.parquet"))
     job = jobs.start_training(tmp_path / "table.parquet", key, NURSE, pairs, value=1)
@@ -295,7 +297,7 @@ def test_the_process_trains_on_judged_pairs(tmp_path):
     assert (too_few.status, "12 decided pairs; a head needs 20" in too_few.error) == (JobStatus.FAILED, True)
 
 
-def test_a_training_that_one_value_stops_goes_on_for_another(monkeypatch):
+def test_training_cancelled_for_one_value_continues_for_another(monkeypatch):
     begun = threading.Event()
 
     def wait_until_cancelled(job, *arguments):
@@ -305,20 +307,20 @@ def test_a_training_that_one_value_stops_goes_on_for_another(monkeypatch):
             time.sleep(0.01)
 
     monkeypatch.setattr(jobs, "_run_process", wait_until_cancelled)
-    asked = ("replies", NURSE, [(1, 2)])
-    first, second = (jobs.start_training(Path(), *asked, value=value) for value in (1, 2))
+    training = ("replies", NURSE, [(1, 2)])
+    first, second = (jobs.start_training(Path(), *training, value=value) for value in (1, 2))
     assert first is second
     assert begun.wait(10)
-    jobs.stop_training(*asked, value=1)
-    assert jobs.training_job(*asked, value=1) is None
-    assert jobs.training_job(*asked, value=2) is second
+    jobs.stop_training(*training, value=1)
+    assert jobs.training_job(*training, value=1) is None
+    assert jobs.training_job(*training, value=2) is second
     assert not second.wait(0.1)
-    jobs.stop_training(*asked, value=2)
+    jobs.stop_training(*training, value=2)
     assert second.wait(10)
     assert second.status is JobStatus.CANCELLED
 
 
-def test_embeddings_are_made_once_and_kept(tmp_path):
+def test_embeddings_are_computed_once_and_cached(tmp_path):
     batches = []
 
     class Lengths:
@@ -328,18 +330,18 @@ def test_embeddings_are_made_once_and_kept(tmp_path):
 
     first = CachedEmbedder("one", tmp_path, Lengths)
     assert first.embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
-    again = CachedEmbedder("one", tmp_path, Lengths)
-    assert again.embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
+    reopened = CachedEmbedder("one", tmp_path, Lengths)
+    assert reopened.embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
     assert batches == [["a", "bb"]]
-    CachedEmbedder("two", tmp_path, Lengths).embed(["a", "bb"])  # another model's are its own
+    CachedEmbedder("two", tmp_path, Lengths).embed(["a", "bb"])  # embeddings of another model are separate
     assert len(batches) == 2
     for path in tmp_path.iterdir():
-        path.write_bytes(path.read_bytes()[:20])  # a disc that was full
+        path.write_bytes(path.read_bytes()[:20])  # a full disk
     assert CachedEmbedder("one", tmp_path, Lengths).embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
 
 
 @needs_models(DEFAULT_EMBEDDER)
-def test_the_process_scores_can_be_stopped_and_killed_and_goes_on(tmp_path):
+def test_scoring_process_can_be_stopped_or_killed_and_resumes(tmp_path):
     table = make_table(prompts=60, candidates=8)
     table_format.save(table, tmp_path / "table.parquet")
     key = replies_key(table_format.load(tmp_path / "table.parquet"))
@@ -368,7 +370,7 @@ def _wait_for_some(job) -> None:
 
 
 def _processes_of(folder) -> list[int]:
-    """The processes that were started on a table in this folder, their forks included."""
+    """Return the processes that were started on a table in this folder, including their forks."""
     ids = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -383,7 +385,7 @@ def _kill_the_process(job) -> None:
             os.kill(child.pid, signal.SIGKILL)
 
 
-def test_an_error_of_the_process_comes_in_words(tmp_path):
+def test_error_of_the_process_is_reported_in_words(tmp_path):
     job = jobs.start(tmp_path / "not_there.parquet", "none", NURSE, value=1)
     assert job.wait(60)
     assert job.status is JobStatus.FAILED

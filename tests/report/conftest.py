@@ -1,4 +1,4 @@
-"""The table that most reports of the tests are about."""
+"""The table of most reports in these tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of palettes, made quickly, and what is to be read in them."""
+"""Helpers that make small reports of palettes and parse their documents."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ MADE = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
 QUICK = ReportOptions(draws=40, samples=3)
 
 
-def report_of(table: RewardTable, asked: dict[str, float | Target], use_case: str | None = None, **more) -> Report:
-    """The report of a palette of percentiles."""
-    targets = {name: target if isinstance(target, Target) else Target(target) for name, target in asked.items()}
+def report_of(table: RewardTable, levels: dict[str, float | Target], use_case: str | None = None, **options) -> Report:
+    """Return the report of a palette of percentiles."""
+    targets = {name: target if isinstance(target, Target) else Target(target) for name, target in levels.items()}
     palette = Palette(targets=targets) if use_case is None else Palette(use_case, targets)
-    return compute_report(table, palette, date=MADE, **({"wanted": QUICK} | more))
+    return compute_report(table, palette, date=MADE, **({"wanted": QUICK} | options))
 
 
 def strict(text: str) -> dict:
-    """JSON without the NaN and Infinity that Python would let pass."""
+    """Parse JSON strictly: NaN and Infinity are errors."""
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} in JSON")
@@ -33,7 +33,7 @@ def strict(text: str) -> dict:
 
 
 class Reader(HTMLParser):
-    """Tags with their attributes, and the text outside styles."""
+    """Collect tags with their attributes, and the text outside styles."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The document of a report: nothing in it runs or reaches out, and its figures are drawn as they should be."""
+"""Tests of the document of a report: no scripts, no external resources, and correct figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=alert(1)>
 
 
 def hostile(table: RewardTable) -> RewardTable:
-    """The table with hostile text wherever text goes."""
+    """Return the table with hostile text in every text field."""
     return RewardTable(
         values=("humor", "<b>=1+1</b>"),
         rewards=table.rewards[:, :2],
@@ -38,7 +38,7 @@ def hostile(table: RewardTable) -> RewardTable:
     )
 
 
-def test_hostile_text_stays_text(table):
+def test_hostile_text_is_escaped(table):
     odd = hostile(table)
     report = report_of(
         odd,
@@ -55,7 +55,7 @@ def test_hostile_text_stays_text(table):
     assert not known & {"script", "img", "iframe", "object", "embed", "form", "b="}
     for tag, attributes in reader.tags:
         assert not [name for name in attributes if name.startswith("on")], tag
-    # Text that a spreadsheet would take for a formula has an apostrophe before it.
+    # Text that a spreadsheet would evaluate as a formula is prefixed with an apostrophe.
     for name, text in reports.csv_files(report).items():
         for row in csv.reader(io.StringIO(text)):
             assert not [cell for cell in row if cell[:1] in ("=", "+", "@") and not _number(cell)], name
@@ -80,12 +80,12 @@ def test_nothing_is_loaded_from_elsewhere(table):
     assert "<script" not in document
     assert "default-src 'none'" in document
     assert len(document.encode()) < 1_000_000
-    # The address is there to be read, as text.
+    # The address is shown as text.
     assert "http://localhost:8501/?palette=humor:p60" in words_of(report)
 
 
-def test_the_fonts_of_the_app_are_in_the_document(table):
-    """A reader without a network sees the same letters; a report is never quietly set in another font."""
+def test_document_embeds_the_fonts(table):
+    """The document looks the same offline; a missing font is an error and no fallback."""
     page = reports.html(report_of(table, {"humor": 0.2}))
     for family, file in (
         ("Hanken Grotesk", "hanken-grotesk-latin.woff2"),
@@ -95,8 +95,8 @@ def test_the_fonts_of_the_app_are_in_the_document(table):
         assert base64.b64encode(asset("fonts", file).read_bytes()).decode() in page
 
 
-def test_chosen_colours_are_in_a_report_made_in_another_thread(table):
-    """A page hands the colours that people chose to the thread in which the report is made."""
+def test_chosen_colours_reach_a_report_made_in_another_thread(table):
+    """The page passes the chosen colours to the thread that makes the report."""
     chosen = {table.index("humor"): "#C026A8"}
 
     def rendered(theme: Theme) -> str:
@@ -109,7 +109,7 @@ def test_chosen_colours_are_in_a_report_made_in_another_thread(table):
     assert "#C026A8" not in plain
 
 
-def test_figures_lie_within_their_drawing_and_say_what_they_show(table):
+def test_figures_stay_within_their_bounds_and_have_captions(table):
     report = report_of(table, {"humor": 60.0, "helpfulness": 60.0})
     drawn = figures(report)
     assert set(drawn) == {"levels", "frontier", "price", "others"}
@@ -122,18 +122,18 @@ def test_figures_lie_within_their_drawing_and_say_what_they_show(table):
             numbers = [float(number) for number in re.findall(r"-?\d+\.?\d*", line.path)]
             assert all(-1 <= x <= svg_charts.WIDTH for x in numbers[::2])
             assert all(-1 <= y <= chart.height for y in numbers[1::2])
-    # The mark of a level stands where its percentile lies.
+    # The mark of a level is at its percentile.
     levels = drawn["levels"]
     dots = [mark for mark in levels.marks if mark.kind == "dot"]
     expected = [report.percentile(j, report.solution.levels[j]) for j in range(4)]
     assert [mark.x for mark in dots] == pytest.approx([levels.box.x(p) for p in expected])
-    # Names of efforts lie on lines of their own, whatever their length.
+    # Labels of costs have their own lines, whatever their length.
     heights = sorted(label.y for label in drawn["frontier"].labels if not label.here and label.text != "Base")
     assert len(heights) > 2
     assert min(np.diff(heights)) > 12
-    # Where the target is now, the price drawn is the price.
-    (here,) = drawn["price"].marks
-    assert here.y == pytest.approx(drawn["price"].box.y(report.solution.kl))
+    # At the current target the drawn price is the shadow price.
+    (current_mark,) = drawn["price"].marks
+    assert current_mark.y == pytest.approx(drawn["price"].box.y(report.solution.kl))
 
 
 def test_without_numbers_every_level_counts_out_of_100(table):
@@ -142,9 +142,9 @@ def test_without_numbers_every_level_counts_out_of_100(table):
     cells = [[float(x) for x in re.findall(r"-?[\d.]+", re.sub("<.*?>", " ", row))] for row in text.split("<tr")[2:]]
     assert len(cells) == len(table.values)
     assert all(0 <= number <= 100 for row in cells for number in row)
-    asked = next(row for row in cells if len(row) == max(map(len, cells)))
-    assert asked[0] == 60
-    assert asked[1] == pytest.approx(60, abs=1)
+    target_row = next(row for row in cells if len(row) == max(map(len, cells)))
+    assert target_row[0] == 60
+    assert target_row[1] == pytest.approx(60, abs=1)
     assert "no preference" in reports.html(report, PLAIN).partition("</table>")[0]
 
 
@@ -152,17 +152,17 @@ def test_without_numbers_every_level_counts_out_of_100(table):
     ("numbers", "ends"),
     [([41.0, 87.0], (40.0, 90.0)), ([0.0, 0.3], (0.0, 0.3)), ([50.0], (49.5, 50.5)), ([], (0.0, 1.0))],
 )
-def test_ends_of_an_axis_are_round(numbers, ends):
+def test_axis_ticks_are_round(numbers, ends):
     low, high = svg_charts.round_ends(numbers)
     assert (low, high) == pytest.approx(ends, abs=0.2)
     assert all(low <= number <= high for number in numbers)
-    places = svg_charts.ticks((low, high))
-    assert 2 <= len(places) <= 7
-    assert low <= places[0]
-    assert places[-1] <= high + 1e-9
+    positions = svg_charts.ticks((low, high))
+    assert 2 <= len(positions) <= 7
+    assert low <= positions[0]
+    assert positions[-1] <= high + 1e-9
 
 
-def test_of_many_values_the_drawing_shows_those_that_move_most():
+def test_chart_of_many_values_shows_those_that_move_most():
     many = make_table(prompts=20, candidates=32, values=tuple(f"value_{k}" for k in range(12)), seed=2)
     report = report_of(many, {"value_0": 60.0, "value_1": 58.0})
     drawn = figures(report)["others"]

@@ -1,4 +1,4 @@
-"""Reports: the figures in the document are those that were computed."""
+"""Tests of reports: the document contains the computed figures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.tables import make_table
 
 
 def two_replies() -> RewardTable:
-    """One value, two prompts with the replies 0 and 1 each: lambda gives the level 1 / (1 + exp(-lambda))."""
+    """Return one value and two prompts with the replies 0 and 1: lambda gives the level 1 / (1 + exp(-lambda))."""
     return RewardTable(
         values=("humor",),
         rewards=np.array([[0.0], [1.0], [0.0], [1.0]]),
@@ -47,7 +47,7 @@ def two_replies() -> RewardTable:
     )
 
 
-def test_a_table_that_is_solved_by_hand():
+def test_report_of_two_replies_by_hand():
     """Target 0.75: lambda = log 3, KL = log 2 - entropy of (3/4, 1/4), base 0.5, s 0.5."""
     report = report_of(two_replies(), {"humor": Target(75.0, level=0.75)})
     data = reports.as_dict(report)
@@ -69,7 +69,7 @@ def test_a_table_that_is_solved_by_hand():
     assert data["frontier"] == []
     assert data["sensitivity"]["value"] == "humor"
     words = words_of(report)
-    # Four replies carry less weight than a forecast needs, and the document says so.
+    # Four replies have too small an effective sample size, and the document says so.
     assert report.verdict is Verdict.ON_PAPER
     for figure in (
         "Possible, but not reliable",
@@ -82,7 +82,7 @@ def test_a_table_that_is_solved_by_hand():
         assert figure in words, figure
 
 
-def test_the_document_says_what_was_computed(table):
+def test_document_contains_the_computed_figures(table):
     report = report_of(table, {"helpfulness": 62.0, "humor": 58.0, "positivity": Target(50.0, keep=True)}, name="Calm")
     oracle = MemoryOracle.of(table)
     assessment = assess(oracle, report.assessment.targets)
@@ -105,17 +105,17 @@ def test_the_document_says_what_was_computed(table):
     assert sum(data["confidence"]["probability"].values()) == pytest.approx(1.0)
 
 
-def test_a_promise_is_said_where_prompts_are_held_out(table):
+def test_promise_is_stated_where_prompts_are_held_out(table):
     assert report_of(table, {"humor": 58.0}).certificate is None
-    held = replace(make_table(prompts=120, candidates=16), held_out=np.arange(120) % 3 == 0)
-    report = report_of(held, {"humor": 58.0})
+    held_out_table = replace(make_table(prompts=120, candidates=16), held_out=np.arange(120) % 3 == 0)
+    report = report_of(held_out_table, {"humor": 58.0})
     assert "Kept on new prompts, 95% sure" in words_of(report)
     promised = reports.as_dict(report)["promise"]
     assert promised["outcome"] == "certified"
     assert promised["promised"]["humor"] == pytest.approx(reports.as_dict(report)["values"][2]["target"])
 
 
-def test_out_of_reach_names_the_conflict_and_speaks_of_the_nearest(table):
+def test_report_out_of_reach_names_the_conflict_and_the_nearest_palette(table):
     report = report_of(table, {"helpfulness": 88.0, "harmlessness": 88.0, "humor": 50.0})
     data, words = reports.as_dict(report), words_of(report)
     assert report.verdict is Verdict.OUT_OF_REACH
@@ -124,7 +124,7 @@ def test_out_of_reach_names_the_conflict_and_speaks_of_the_nearest(table):
     assert "The fewest targets that are not possible together: helpfulness and harmlessness." in words
     assert "the nearest palette that is possible" in words
     assert "in place of p88" in words
-    # What stands in can be had, and its weights reach it.
+    # The nearest palette is attainable, and its weights reach it.
     nearest = report.assessment.nearest
     assert np.all(report.solution.levels[:2] >= nearest.targets[:2] - 1e-7)
     np.testing.assert_allclose(report.solution.weights, nearest.solution.weights, atol=1e-5)
@@ -134,7 +134,7 @@ def test_out_of_reach_names_the_conflict_and_speaks_of_the_nearest(table):
     assert data["confidence"]["probability"]["out_of_reach"] > 0.9
 
 
-def test_locked_targets_that_cannot_be_had_leave_no_weights(table):
+def test_unattainable_locked_targets_leave_no_weights(table):
     report = report_of(table, {"helpfulness": Target(99.0, locked=True), "harmlessness": Target(99.0, locked=True)})
     data, words = reports.as_dict(report), words_of(report)
     assert report.solution is None
@@ -146,16 +146,16 @@ def test_locked_targets_that_cannot_be_had_leave_no_weights(table):
     assert "--lock helpfulness" in reports.as_dict(report)["snippets"]["report"]
 
 
-def test_a_value_that_was_added_in_the_app_is_put_into_a_table_first(table, tmp_path):
-    """The commands name a copy of the table that holds the value, and how it is scored is a file that can be read."""
+def test_value_added_in_the_app_is_exported_with_a_table(table, tmp_path):
+    """The commands name a copy of the table with the value, and its scorer is a readable file."""
     nurse = Specification.of(Definition("calm_nurse", "Calm nurse", more=("it's a calm nurse",), less=("a salesman",)))
     rng = np.random.default_rng(3)
     entry = {"name": "calm_nurse", **nurse.as_dict(), "version": "1"}
-    whole = add_columns(table, [ValueScores(rng.normal(size=len(table.rewards)), entry)])
-    plain = reports.as_dict(report_of(whole, {"humor": 60.0}))["snippets"]
+    extended = add_columns(table, [ValueScores(rng.normal(size=len(table.rewards)), entry)])
+    plain = reports.as_dict(report_of(extended, {"humor": 60.0}))["snippets"]
     assert "values" not in plain
     assert "with-values" not in plain["solve"]
-    report = report_of(whole, {"humor": 60.0, "calm_nurse": 60.0}, shown_table="mine.parquet")
+    report = report_of(extended, {"humor": 60.0, "calm_nurse": 60.0}, shown_table="mine.parquet")
     snippets = reports.as_dict(report)["snippets"]
     assert list(snippets) == ["values", "solve", "generate", "serve", "trainer", "weights", "report"]
     write, build = snippets["values"].split("> values.json\n")
@@ -176,10 +176,10 @@ def test_a_value_that_was_added_in_the_app_is_put_into_a_table_first(table, tmp_
     assert "TABLE = vp.load_table('with-values.parquet')" in snippets["trainer"]
     assert "vp.reward_functions(WEIGHTS, table=TABLE, model=MODEL)" in snippets["trainer"]
     compile(snippets["trainer"], "trainer", "exec")
-    assert "assets/default.parquet" in reports.as_dict(report_of(whole, {"calm_nurse": 60.0}))["snippets"]["values"]
+    assert "assets/default.parquet" in reports.as_dict(report_of(extended, {"calm_nurse": 60.0}))["snippets"]["values"]
 
 
-def test_on_paper_says_on_how_few_replies_it_rests(table):
+def test_on_paper_states_the_effective_sample_size(table):
     highest = report_of(table, {"helpfulness": 60.0}).highest[0]
     oracle = MemoryOracle.of(table)
     level = float(oracle.base[0] + 0.97 * highest * oracle.scale[0])
@@ -191,7 +191,7 @@ def test_on_paper_says_on_how_few_replies_it_rests(table):
     assert "is not to be trusted" in words
 
 
-def test_nothing_asked_is_the_base_model(table):
+def test_without_targets_the_report_is_of_the_base_model(table):
     report = report_of(table, {})
     data, words = reports.as_dict(report), words_of(report)
     assert data["cost"]["kl_nats"] == 0
@@ -210,7 +210,7 @@ def test_pooled_tables_and_forms(table, form):
     assert ("Weights are found over all replies together" in words_of(report)) == (form is Form.POOLED)
 
 
-def test_one_reply_a_prompt(table):
+def test_one_reply_per_prompt(table):
     single = RewardTable(
         values=table.values,
         rewards=table.rewards[::8],
@@ -223,13 +223,13 @@ def test_one_reply_a_prompt(table):
     report = report_of(single, {"humor": 55.0})
     assert report.oracle.form is Form.POOLED
     assert report.samples == ()
-    # A generator has to draw more than one to choose from.
+    # A generator has to draw more than one candidate.
     assert json.loads(reports.as_dict(report)["snippets"]["weights"])["candidates"] == 16
     assert "one reply per prompt, so there is nothing to choose between" in words_of(report)
     strict(reports.as_json(report))
 
 
-def test_a_table_that_says_nothing_of_itself_and_has_one_prompt(table):
+def test_table_without_metadata_and_with_one_prompt(table):
     bare = RewardTable(
         values=("a", "b"),
         rewards=table.rewards[:32, :2],
@@ -248,8 +248,8 @@ def test_a_table_that_says_nothing_of_itself_and_has_one_prompt(table):
     assert reports.as_dict(report)["confidence"] is None
 
 
-@pytest.mark.parametrize("asked", [{}, {"helpfulness": 60.0}, {"helpfulness": 97.0, "harmlessness": 97.0}])
-def test_a_constant_value_and_numbers_of_all_sizes(table, asked):
+@pytest.mark.parametrize("targets", [{}, {"helpfulness": 60.0}, {"helpfulness": 97.0, "harmlessness": 97.0}])
+def test_a_constant_value_and_numbers_of_all_sizes(table, targets):
     rewards = table.rewards * np.array([1e6, 1e-6, 1.0, 0.0])
     odd = RewardTable(
         values=table.values,
@@ -261,14 +261,14 @@ def test_a_constant_value_and_numbers_of_all_sizes(table, asked):
         replies=table.replies,
         metadata={"seed": math.nan, "model": "plain text", "sampling": {"temperature": 0.5}},
     )
-    report = report_of(odd, asked)
+    report = report_of(odd, targets)
     data = strict(reports.as_json(report))
     assert data["source"]["metadata"]["seed"] is None
     assert "positivity is the same for every reply" in words_of(report)
     assert "plain text" in words_of(report)
 
 
-def test_all_of_it_as_tables(table):
+def test_report_as_csv_tables(table):
     report = report_of(table, {"humor": 60.0, "helpfulness": 55.0})
     files = reports.csv_files(report)
     assert set(files) == {"palette.csv", "frontier.csv", "sensitivity.csv", "replies.csv", "about.csv"}
@@ -284,13 +284,13 @@ def test_all_of_it_as_tables(table):
     strict(reports.as_json(report))
 
 
-def test_the_same_report_again(table):
+def test_report_is_deterministic(table):
     first, second = (report_of(table, {"humor": 60.0, "kindness": 40.0}) for _ in range(2))
     assert reports.html(first) == reports.html(second)
     assert reports.as_json(first) == reports.as_json(second)
 
 
-def test_samples_are_spread_over_use_cases_and_are_those_of_the_table(table):
+def test_samples_cover_use_cases_and_come_from_the_table(table):
     report = report_of(table, {"humor": 65.0}, wanted=ReportOptions(draws=0, samples=4))
     assert [sample.use_case for sample in report.samples] == ["Customer support", "Stories"] * 2
     for sample in report.samples:
@@ -305,7 +305,7 @@ def test_samples_are_spread_over_use_cases_and_are_those_of_the_table(table):
     assert len(report_of(table, {"humor": 65.0}, use_case="Stories", wanted=ReportOptions(0, 99)).samples) == 10
 
 
-def test_a_study_speaks_only_for_its_own_table(table):
+def test_study_is_used_only_for_its_own_table(table):
     class Study:
         def __init__(self, of: str) -> None:
             self.made = {"table": of}
@@ -317,14 +317,14 @@ def test_a_study_speaks_only_for_its_own_table(table):
     assert report_of(table, {"humor": 60.0}, study=own).study is own
 
 
-def test_what_is_asked_for_wrongly(table):
+def test_bad_options_are_refused(table):
     with pytest.raises(InputError, match="Unknown use case"):
         report_of(table, {"humor": 60.0}, use_case="Nowhere")
     with pytest.raises(InputError, match="draws"):
         report_of(table, {"humor": 60.0}, wanted=ReportOptions(draws=3))
 
 
-def test_steps_are_told_and_can_stop_the_work(table):
+def test_steps_are_reported_and_can_cancel_the_work(table):
     stages = []
     report_of(table, {"humor": 60.0}, tell=stages.append)
     assert stages == ["Solving", "Error bars", "Frontier", "Sensitivity", "Replies"]
@@ -340,7 +340,7 @@ def test_steps_are_told_and_can_stop_the_work(table):
         report_of(table, {"humor": 60.0}, tell=stop)
 
 
-def test_what_is_asked_beyond_averages_is_a_section_with_its_figures(table):
+def test_demands_beyond_averages_have_a_section_with_figures(table):
     columns = {"positivity>=p20@*": 0.9, f"humor@{table.use_case_names[0]}": "p50"}
     beside = Beside(no_worse_tail=("humor",), no_cohort_below_base="use_case")
     palette = Palette(targets={"helpfulness": Target(60.0)}, columns=columns, beside=beside)
@@ -348,12 +348,15 @@ def test_what_is_asked_beyond_averages_is_a_section_with_its_figures(table):
     assert report.solution is not None
     rows = reports.as_dict(report)
     assert [row["value"] for row in rows["values"]] == list(table.values)
-    asked = rows["beyond_averages"]["asked"]
+    requested = rows["beyond_averages"]["asked"]
     assert (
-        asked[0]
+        requested[0]
         == "At least 90 of 100 replies no worse on positivity than the base model's weakest fifth, in every use case."
     )
-    assert asked[2:] == ["Never at the cost of the worst replies on humor.", "No use case below its original level."]
+    assert requested[2:] == [
+        "Never at the cost of the worst replies on humor.",
+        "No use case below its original level.",
+    ]
     shares = [column for column in rows["beyond_averages"]["columns"] if column["name"].startswith("positivity>=p20@")]
     assert len(shares) == len(table.use_case_names)
     assert min(column["realised"] for column in shares) >= 0.9 - 1e-6
@@ -361,21 +364,21 @@ def test_what_is_asked_beyond_averages_is_a_section_with_its_figures(table):
         assert "Beyond averages" in text
         assert "in every use case." in text
         assert "p90" not in text.partition("Beyond averages")[2].partition("</table>")[0]
-    again = {snippet.name: snippet.text for snippet in reports.snippets(report)}
-    assert "trainer" not in again
-    assert "--target 'positivity>=p20@*=0.9'" in again["report"]
-    assert "--no-worse-tail humor" in again["solve"]
+    snippets = {snippet.name: snippet.text for snippet in reports.snippets(report)}
+    assert "trainer" not in snippets
+    assert "--target 'positivity>=p20@*=0.9'" in snippets["report"]
+    assert "--no-worse-tail humor" in snippets["solve"]
     assert json.loads(palette_json(report))["no_cohort_below_base"] == "use_case"
 
 
-def test_what_cannot_be_had_beyond_averages_is_named_as_one_target(table):
+def test_unattainable_demand_beyond_averages_is_named_as_one_target(table):
     palette = Palette(targets={"helpfulness": Target(95.0)}, columns={"positivity>=p60@*": 1.0})
     report = compute_report(table, palette, date=MADE, wanted=QUICK)
     assert report.verdict is Verdict.OUT_OF_REACH
     assert reports.html(report).count("(the lowest: ") <= 1
 
 
-def test_levels_in_peoples_units_are_said_where_replies_are_labelled(table):
+def test_levels_in_peoples_units_are_stated_where_replies_are_labelled(table):
     rng = np.random.default_rng(0)
     j, each = table.index("humor"), int(table.candidates[0])
     labels = [
@@ -384,7 +387,7 @@ def test_levels_in_peoples_units_are_said_where_replies_are_labelled(table):
     ]
     assert "Measured by people" not in reports.html(report_of(table, {"humor": 58.0}))
     report = report_of(table, {"humor": 58.0}, labels=labels)
-    said = reports.as_dict(report)["people"]["humor"]
-    assert said["palette"]["low"] < said["palette"]["share"] < said["palette"]["high"]
-    assert said["palette"]["share"] > said["base"]["share"]
+    humor = reports.as_dict(report)["people"]["humor"]
+    assert humor["palette"]["low"] < humor["palette"]["share"] < humor["palette"]["high"]
+    assert humor["palette"]["share"] > humor["base"]["share"]
     assert "Measured by people" in reports.html(report)

@@ -1,4 +1,4 @@
-"""The trainer snippet: its very text runs in the real trainer, and the trainer's arithmetic is the palette's tilt."""
+"""Tests of the trainer snippet: its text runs in the real trainer, whose advantages are those of the palette's tilt."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from tests.tables import make_table
 from tests.tiny_model import make_tiny_model
 
 TRL = ("trl==1.16.0", "datasets==5.2.0")
-#: What a person changes: few prompts, one step a prompt, a rate that a tiny model feels, a folder for what is written.
+#: Changes to the snippet: few prompts, one step per prompt, a learning rate for a tiny model, an output folder.
 CHANGES = {
     "        logging_steps=1,\n": "        logging_steps=1,\n        learning_rate=0.05,\n        max_steps=3,\n"
     "        use_cpu=True,\n        bf16=False,\n        report_to='none',\n        disable_tqdm=True,\n"
     "        output_dir='out',\n",
 }
-#: Of the trainer in the test of its fixed point.
+#: Settings of the trainer in the test of its fixed point.
 STEPS = 150
-#: Written around the snippet: what the trainer computes on each step is kept, and written down at the end.
+#: Code around the snippet that records what the trainer computes at each step and writes it at the end.
 BEFORE = """
 import json, sys
 import torch
@@ -57,7 +57,7 @@ with open("summary.json", "w") as file:
 
 
 def reported(table: RewardTable, where: Path, targets: dict[str, float]) -> Report:
-    """The report of a palette of a table, which is saved first."""
+    """Save a table, and return the report of a palette of it."""
     save(table, where)
     palette = Palette(ALL, {name: Target(level) for name, level in targets.items()})
     wanted = ReportOptions(draws=0, samples=0, figures=False)
@@ -76,7 +76,7 @@ def note_of(report: Report) -> str:
 
 def table_of(model: str, sampling: dict, values: tuple[str, ...], **metadata) -> RewardTable:
     table = make_table(prompts=4, candidates=12, values=values, seed=2)
-    engine = {"dtype": "float32"}  # else a processor that multiplies in bfloat16 rounds what is compared
+    engine = {"dtype": "float32"}  # otherwise a processor that multiplies in bfloat16 rounds the compared values
     return replace(table, metadata={"model": {"name": model}, "sampling": sampling, "engine": engine, **metadata})
 
 
@@ -84,7 +84,7 @@ def table_of(model: str, sampling: dict, values: tuple[str, ...], **metadata) ->
 @pytest.mark.external
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("values", [("diversity", "positivity"), ("familiarity", "plain_language")])
-def test_it_runs_in_the_real_trainer_and_its_advantages_are_those_of_the_tilt(tmp_path: Path, values: tuple[str, ...]):
+def test_snippet_runs_in_the_real_trainer_with_the_advantages_of_the_tilt(tmp_path: Path, values: tuple[str, ...]):
     programs = python_environment("trl", *TRL)
     model = make_tiny_model(tmp_path / "tiny")
     sampling = SamplingSettings(temperature=0.7, max_new_tokens=10).as_dict()
@@ -107,13 +107,13 @@ def test_it_runs_in_the_real_trainer_and_its_advantages_are_those_of_the_tilt(tm
             sum(weights[name] * row[f"rewards/{name}/mean"] for name in values), rel=1e-4, abs=1e-5
         )
         check_step(step, weights, model, sampling["temperature"])
-    # The policy has moved by then, so that the divergence is part of what was compared.
+    # The policy has moved by then, so the comparison includes the divergence.
     assert abs(summary["logged"][-1]["kl"]) > 1e-3
     assert (tmp_path / "tuned" / "model.safetensors").is_file()
 
 
 def run(programs: Path, folder: Path, text: str) -> None:
-    """Run a snippet in a folder, with what writes down its steps around it."""
+    """Run a snippet in a folder, wrapped in code that records its steps."""
     (folder / "tune.py").write_text(BEFORE + text + AFTER, encoding="utf-8")
     answer = subprocess.run(
         [str(programs / "python"), "tune.py"],
@@ -128,7 +128,7 @@ def run(programs: Path, folder: Path, text: str) -> None:
 
 
 def check_step(step: dict, weights: dict[str, float], folder: Path, temperature: float) -> None:
-    """Hold one step's rewards to our scorers and its advantages to lambda . r minus the divergence, less the others'.
+    """Compare one step's rewards with our scorers, and its advantages with lambda . r minus the divergence, centred.
 
     The base model's log-probabilities are those of transformers' own call.
     """
@@ -144,13 +144,13 @@ def check_step(step: dict, weights: dict[str, float], folder: Path, temperature:
     for row, (chat, completion) in enumerate(zip(step["prompt"], step["completion"], strict=True)):
         prompt = [i for i, mask in zip(step["prompt_ids"][row], step["prompt_mask"][row], strict=True) if mask]
         ids = [i for i, mask in zip(step["completion_ids"][row], step["completion_mask"][row], strict=True) if mask]
-        assert prompt == language_model.tokenizer.render(chat)  # the trainer's p0 answers what the table's does
+        assert prompt == language_model.tokenizer.render(chat)  # the trainer's p0 equals the table's
         with torch.inference_mode():
             logits = base(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1]
         at_temperature = torch.log_softmax(logits / temperature, -1)[range(len(ids)), ids].sum().item()
         plain = torch.log_softmax(logits, -1)[range(len(ids)), ids].tolist()
-        kept = ids[:-1] if ids[-1] in language_model.tokenizer.stop_tokens else ids
-        reply = Reply(completion[0]["content"], tuple(kept), tuple(plain[: len(kept)]))
+        reply_ids = ids[:-1] if ids[-1] in language_model.tokenizer.stop_tokens else ids
+        reply = Reply(completion[0]["content"], tuple(reply_ids), tuple(plain[: len(reply_ids)]))
         for scorer in scorers(list(weights)):
             (reward,) = scorer.score(chat[-1]["content"], [reply])
             assert step["rewards"][scorer.name][row] == pytest.approx(reward, abs=1e-4)
@@ -160,7 +160,7 @@ def check_step(step: dict, weights: dict[str, float], folder: Path, temperature:
     assert step["advantages"] == pytest.approx(rewards - others, abs=2e-3)
 
 
-def test_a_table_that_a_trainer_cannot_share_says_so_and_how_to_draw_one(tmp_path: Path):
+def test_unsuitable_sampling_settings_are_reported_with_a_remedy(tmp_path: Path):
     values = ("diversity", "positivity")
     shared = reported(
         table_of("m", {"temperature": 0.8, "top_p": 1.0, "top_k": 0}, values), tmp_path / "a.parquet", {values[0]: 60.0}
@@ -181,7 +181,7 @@ def test_a_table_that_a_trainer_cannot_share_says_so_and_how_to_draw_one(tmp_pat
         compile(text_of(report), "trainer.py", "exec")
 
 
-def test_prompts_are_asked_as_the_table_asked_them(tmp_path: Path):
+def test_prompts_are_formatted_as_in_the_table(tmp_path: Path):
     values = ("diversity", "positivity")
     chat = reported(table_of("m", {}, values, system='Be "kind".'), tmp_path / "a.parquet", {values[0]: 60.0})
     assert """[{"role": "system", "content": 'Be "kind".'}, {"role": "user", "content": prompt}]""" in text_of(chat)
@@ -189,7 +189,7 @@ def test_prompts_are_asked_as_the_table_asked_them(tmp_path: Path):
     assert '[{"prompt": prompt} for prompt in' in text_of(plain)
 
 
-def test_prompts_count_as_often_as_the_solve_counts_them_and_held_out_ones_never(tmp_path: Path):
+def test_prompts_count_by_their_weights_and_held_out_ones_never(tmp_path: Path):
     values = ("diversity", "positivity")
     table = table_of("m", {}, values)
     held_out = np.array([False, True, False, False])
@@ -206,7 +206,7 @@ def test_prompts_count_as_often_as_the_solve_counts_them_and_held_out_ones_never
         assert drawn[1] == 0
 
 
-def test_values_defined_in_the_table_are_scored_by_it_and_judges_by_their_file(tmp_path: Path):
+def test_custom_values_are_scored_from_the_table_and_judges_from_their_file(tmp_path: Path):
     nurse = {"name": "calm_nurse", "family": "contrast", "settings": {"more": ["a calm nurse"], "less": ["a salesman"]}}
     judged = {"name": "tact", "family": "judge", "settings": {}}
     table = table_of("m", {}, ("calm_nurse", "tact"), scorers=[nurse, judged])
@@ -219,8 +219,8 @@ def test_values_defined_in_the_table_are_scored_by_it_and_judges_by_their_file(t
 @pytest.mark.slow
 @pytest.mark.external
 @pytest.mark.timeout(600)
-def test_what_it_tunes_comes_to_the_tilt(tmp_path: Path):
-    """On replies of one token the tilt can be written out: p0 exp(lambda . r) / Z over the whole vocabulary."""
+def test_tuned_policy_converges_to_the_tilt(tmp_path: Path):
+    """For replies of one token the tilt is explicit: p0 exp(lambda . r) / Z over the whole vocabulary."""
     programs = python_environment("trl", *TRL)
     model = make_tiny_model(tmp_path / "tiny")
     sampling = SamplingSettings(temperature=0.8, max_new_tokens=1).as_dict()
@@ -231,10 +231,10 @@ def test_what_it_tunes_comes_to_the_tilt(tmp_path: Path):
     text = text.replace(
         old, new.replace("learning_rate=0.05", "learning_rate=0.003").replace("steps=3", f"steps={STEPS}")
     )
-    # More replies a step, for less noise.
+    # More replies per step reduce the noise.
     assert text.count("=16,") == 2
     text = text.replace("=16,", "=64,")
-    # A weight that moves the policy far enough to be seen.
+    # A weight that moves the policy measurably.
     weight = reports.as_dict(report)["weights"]["familiarity"]
     assert text.count(repr(weight)) == 1
     text = text.replace(repr(weight), "0.75")
@@ -244,7 +244,7 @@ def test_what_it_tunes_comes_to_the_tilt(tmp_path: Path):
 
 
 def divergence_from_tilt(base: Path, folder: Path, weight: float, temperature: float) -> float:
-    """KL(p || tilt) in nats of a model's first token, the mean over the table's prompts."""
+    """Return KL(p || tilt) of a model's first token in nats, the mean over the table's prompts."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -259,7 +259,7 @@ def divergence_from_tilt(base: Path, folder: Path, weight: float, temperature: f
         with torch.inference_mode():
             before, after = (model(ids).logits[0, -1].double() for model in models)
         rewards = torch.log_softmax(before, -1)
-        rewards[list(tokenizer.stop_tokens)] = EMPTY_FAMILIARITY  # the reply that ends at once
+        rewards[list(tokenizer.stop_tokens)] = EMPTY_FAMILIARITY  # the empty reply
         tilt = torch.log_softmax(torch.log_softmax(before / temperature, -1) + weight * rewards, -1)
         policy = torch.log_softmax(after / temperature, -1)
         divergences.append((policy.exp() * (policy - tilt)).sum().item())

@@ -1,4 +1,4 @@
-"""Rankings by votes: by hand, against a general optimiser, only what is connected, and files."""
+"""Tests of Bradley-Terry rankings: by hand, against a general optimiser, connected components, and files."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def votes(first: str, second: str, shares: list[float], prompt: str = "") -> lis
     return [PairVote(first, second, s, prompt or f"{first}{second}{i}") for i, s in enumerate(shares)]
 
 
-def test_by_hand_three_of_four_are_log_three():
-    (found,) = rank(votes("kind", "base", [1, 1, 1, 0]))
-    assert found.names == ("kind", "base")
-    assert found.reference == "base"
-    assert found.strengths == pytest.approx([math.log(3), 0.0], abs=1e-10)
+def test_three_wins_of_four_give_log_three():
+    (ranking,) = rank(votes("kind", "base", [1, 1, 1, 0]))
+    assert ranking.names == ("kind", "base")
+    assert ranking.reference == "base"
+    assert ranking.strengths == pytest.approx([math.log(3), 0.0], abs=1e-10)
     # Scores 1/4, 1/4, 1/4, -3/4; curvature 4 * 3/4 * 1/4 = 3/4: variance (3/4) / (3/4)^2 * 4/3 = 16/9.
-    assert found.high[0] - found.strengths[0] == pytest.approx(student.ppf(0.975, 3) * 4 / 3)
-    assert found.high[1] == pytest.approx(0.0)
+    assert ranking.high[0] - ranking.strengths[0] == pytest.approx(student.ppf(0.975, 3) * 4 / 3)
+    assert ranking.high[1] == pytest.approx(0.0)
 
 
-def test_ties_count_half_and_are_told():
-    (found,) = rank(votes("a", "b", [1, 0, 0.5, 0.5]))
-    assert found.strengths == pytest.approx([0.0, 0.0], abs=1e-12)
-    assert found.ties[0, 1] == 2
-    assert found.votes[0, 1] == 2.0
+def test_ties_count_half_and_are_counted():
+    (ranking,) = rank(votes("a", "b", [1, 0, 0.5, 0.5]))
+    assert ranking.strengths == pytest.approx([0.0, 0.0], abs=1e-12)
+    assert ranking.ties[0, 1] == 2
+    assert ranking.votes[0, 1] == 2.0
 
 
 def test_strengths_are_the_maximum_of_the_likelihood():
@@ -46,7 +46,7 @@ def test_strengths_are_the_maximum_of_the_likelihood():
         for n in range(400)
         for i, j in [rng.choice(4, 2, replace=False)]
     ]
-    (found,) = rank(cast)
+    (ranking,) = rank(cast)
 
     def loss(s: np.ndarray) -> float:
         place = {name: i for i, name in enumerate(names)}
@@ -55,14 +55,14 @@ def test_strengths_are_the_maximum_of_the_likelihood():
         return float(-(share * log_expit(gaps) + (1 - share) * log_expit(-gaps)).sum() + s.sum() ** 2)
 
     best = minimize(loss, np.zeros(4), method="BFGS", options={"gtol": 1e-9}).x
-    assert dict(zip(found.names, found.strengths, strict=True)) == pytest.approx(
+    assert dict(zip(ranking.names, ranking.strengths, strict=True)) == pytest.approx(
         dict(zip(names, best - best.mean(), strict=True)), abs=1e-5
     )
-    assert found.reference == ""
-    assert np.all(found.low < found.strengths)
+    assert ranking.reference == ""
+    assert np.all(ranking.low < ranking.strengths)
 
 
-def test_only_what_votes_connect_is_ranked():
+def test_only_connected_contenders_are_ranked():
     cast = [*votes("a", "b", [1, 0]), *votes("c", "d", [1, 1]), *votes("a", "c", [1, 1])]
     rankings = rank(cast)
     # d never won, and nobody of a and b lost to c: three sets.
@@ -107,8 +107,8 @@ def test_votes_are_read_from_files(tmp_path: Path, capsys: pytest.CaptureFixture
         rank(votes("a", "b", [1, 0]), 1.0)
 
 
-def test_of_a_contender_that_votes_do_not_place_nothing_is_known():
-    for found in rank(votes("a", "b", [1])):
-        assert len(found.names) == 1
-        assert math.isinf(found.low[0])
-        assert math.isinf(found.high[0])
+def test_unplaced_contenders_have_no_strength():
+    for ranking in rank(votes("a", "b", [1])):
+        assert len(ranking.names) == 1
+        assert math.isinf(ranking.low[0])
+        assert math.isinf(ranking.high[0])

@@ -1,4 +1,4 @@
-"""Many halvings of the same prompts: promise and delivery prompt by prompt, and the study that is kept of them."""
+"""Tests of cross-fitted delivery: forecast and delivery over many halvings of the prompts, and the saved study."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def result() -> CrossFitDelivery:
     )
 
 
-def test_the_error_of_a_stratified_mean_by_hand():
+def test_error_of_a_stratified_mean_by_hand():
     # Within either stratum the variance is 2; (2/4)^2 2/2 from each of the two.
     levels, cases = np.array([[1.0], [3.0], [11.0], [13.0]]), np.array([0, 0, 1, 1])
     assert standard_error(levels, cases)[0] == pytest.approx(np.sqrt(0.5))
     assert standard_error(levels, np.zeros(4, dtype=int))[0] == pytest.approx(levels.std(ddof=1) / 2)
 
 
-def test_use_cases_are_strata_where_both_tables_share_them_alike():
+def test_use_cases_are_strata_where_both_tables_have_the_same_shares():
     table = make_table(prompts=16, candidates=4)
     first, second = split_halves(table)
     cases = strata(first, second)
@@ -65,7 +65,7 @@ def test_use_cases_are_strata_where_both_tables_share_them_alike():
         number = {n for n, name in zip(cases, first.use_cases + second.use_cases, strict=True) if name == use_case}
         assert len(number) == 1
     assert set(cases.tolist()) == {0, 1}
-    # One use case against both: their difference would move the level, so it stays in the error.
+    # With one use case against both, their difference moves the level and stays in the error.
     assert set(strata(first, second.select(USE_CASES[0])).tolist()) == {0}
     lonely = replace(first, use_cases=("a", "b", *["c"] * 6))
     assert strata(lonely).tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
@@ -73,7 +73,7 @@ def test_use_cases_are_strata_where_both_tables_share_them_alike():
 
 
 def test_two_replies_by_hand():
-    # All prompts are alike: lambda = log 3 gives 3/4 on every half, and nothing is left to chance.
+    # All prompts are alike: lambda = log 3 gives 3/4 on every half, without variance.
     result = cross_fit_delivery(two_replies(8), two_replies(8), [np.array([0.75])], halvings=2)
     assert result.forecast[0, 0] == pytest.approx(0.75)
     assert result.realised[0, 0] == pytest.approx(0.75)
@@ -87,7 +87,7 @@ def test_two_replies_by_hand():
     assert result.won[0]
 
 
-def test_one_halving_is_the_mean_of_its_two_directions():
+def test_halving_averages_its_two_directions():
     table, fresh = make_table(prompts=16, candidates=16), make_table(prompts=16, candidates=8, seed=1)
     result = cross_fit_delivery(table, fresh, [TARGETS], halvings=1, seed=4)
     first, second = split_halves(table, 4)
@@ -99,18 +99,18 @@ def test_one_halving_is_the_mean_of_its_two_directions():
         expected = np.mean([getattr(run, name) for run in runs], axis=0)
         np.testing.assert_allclose(getattr(result, name)[0], expected, rtol=1e-12)
     assert result.inside[0, 0] == np.mean([run.inside[[0, 2]].mean() for run in runs])
-    # The order of the fresh prompts is of no account.
+    # The order of the fresh prompts does not matter.
     backwards = cross_fit_delivery(table, fresh.take(list(range(15, -1, -1))), [TARGETS], halvings=1, seed=4)
     np.testing.assert_allclose(backwards.realised, result.realised, rtol=1e-12)
     np.testing.assert_allclose(backwards.error, result.error, rtol=1e-12)
 
 
-def test_what_is_asked_of_it_and_what_stands_in(result: CrossFitDelivery):
+def test_targets_and_nearest_palettes_in_a_study(result: CrossFitDelivery):
     assert result.rising.tolist() == [[True, False, True, False], [False] * 4, [False, False, True, False]]
     assert result.reachable.tolist() == [1.0, 1.0, 0.0]
     assert result.mostly_reachable.tolist() == [True, True, False]
     assert result.targets[2, 2] < 20.0
-    # A palette that is out of reach is not counted, but has a way of its own to the nearest one.
+    # A palette out of reach is not counted; its own share of the way is that of the nearest palette.
     assert np.isnan(result.improves[2]).all()
     assert result.way(result.realised) == result.way(result.realised, palette=0)
     assert 0.7 < result.way(result.realised, palette=2) < 1.1
@@ -123,22 +123,22 @@ def test_what_is_asked_of_it_and_what_stands_in(result: CrossFitDelivery):
 
 
 @pytest.mark.slow
-def test_promise_and_delivery_differ_by_less_than_their_intervals_nine_times_of_ten():
-    # Fresh replies of the same prompts, whose use cases lie far apart; 60 tables.
-    halved, whole, ways = [], [], []
+def test_intervals_cover_delivery_nine_times_of_ten():
+    # Fresh replies to the same prompts, whose use cases have very different levels; 60 tables.
+    halved, full_shares, shares_of_way = [], [], []
     for seed in range(60):
         table = apart(make_table(prompts=40, candidates=24, seed=seed))
-        kept = np.concatenate([np.arange(16) + start for start in table.offsets[:-1]])
-        solved = replace(first_candidates(table, 16), rewards=table.rewards[kept])
-        fresh = replace(first_candidates(table, 8), rewards=np.delete(table.rewards, kept, axis=0))
+        rows = np.concatenate([np.arange(16) + start for start in table.offsets[:-1]])
+        solved = replace(first_candidates(table, 16), rewards=table.rewards[rows])
+        fresh = replace(first_candidates(table, 8), rewards=np.delete(table.rewards, rows, axis=0))
         target = np.where(np.isnan(TARGETS), np.nan, table.rewards.mean(axis=0) + 0.25 * table.rewards.std(axis=0))
         crossed = cross_fit_delivery(solved, fresh, [target], halvings=2, seed=seed)
         halved.append(crossed.inside.mean())
-        whole.append((np.abs(crossed.realised - crossed.forecast) <= crossed.error)[0, [0, 2]])
-        ways.append(abs(crossed.way(crossed.realised) - 1.0) <= crossed.way_error)
+        full_shares.append((np.abs(crossed.realised - crossed.forecast) <= crossed.error)[0, [0, 2]])
+        shares_of_way.append(abs(crossed.way(crossed.realised) - 1.0) <= crossed.way_error)
     assert 0.84 <= np.mean(halved) <= 0.96
-    assert 0.82 <= np.mean(whole) <= 0.97
-    assert 0.80 <= np.mean(ways) <= 0.98
+    assert 0.82 <= np.mean(full_shares) <= 0.97
+    assert 0.80 <= np.mean(shares_of_way) <= 0.98
 
 
 def test_resampled_shares_have_intervals():
@@ -149,7 +149,7 @@ def test_resampled_shares_have_intervals():
     assert np.isnan(bootstrap_mean(np.full((2, 2), np.nan))).all()
 
 
-def test_graded_palettes_can_be_had_where_they_say_so():
+def test_graded_palettes_are_reachable_where_stated():
     table = make_table(prompts=16, candidates=16)
     study_palettes = graded_palettes(table, 8, seed=1)
     sizes = [int((~np.isnan(palette.targets)).sum()) for palette in study_palettes]
@@ -159,11 +159,11 @@ def test_graded_palettes_can_be_had_where_they_say_so():
     for palette in study_palettes[8::2]:
         verdict = assess(oracle, oracle.standardise(palette.targets)).verdict
         assert palette.percentile == 50 or verdict is Verdict.REACHABLE
-    again = graded_palettes(table, 8, seed=1)
-    np.testing.assert_array_equal([p.targets for p in again], [p.targets for p in study_palettes])
+    same_palettes = graded_palettes(table, 8, seed=1)
+    np.testing.assert_array_equal([p.targets for p in same_palettes], [p.targets for p in study_palettes])
 
 
-def test_random_palettes_ask_above_the_base_level_and_can_be_had():
+def test_random_palettes_are_above_base_and_attainable():
     table = make_table(prompts=16, candidates=16)
     study_palettes = reachable_palettes(table, table, 8, 10, seed=2)
     assert len(study_palettes) == 10
@@ -173,31 +173,31 @@ def test_random_palettes_ask_above_the_base_level_and_can_be_had():
         assert assess(oracle, oracle.standardise(palette.targets)).verdict is not Verdict.OUT_OF_REACH
 
 
-def test_a_study_is_kept_and_read_again(result: CrossFitDelivery, tmp_path: Path):
+def test_study_round_trips_through_its_file(result: CrossFitDelivery, tmp_path: Path):
     studies.save(DeliveryStudy({"seed": 1}, (70, None, None), result, result), tmp_path / "study.json")
     json.loads((tmp_path / "study.json").read_text(), parse_constant=pytest.fail)
     read = studies.load(tmp_path / "study.json")
     assert (read.made, read.percentiles) == ({"seed": 1}, (70, None, None))
     for field in fields(CrossFitDelivery):
-        kept, written = getattr(read.graded, field.name), getattr(result, field.name)
-        if isinstance(written, np.ndarray):
-            np.testing.assert_allclose(kept, written, rtol=1e-5)
+        restored_values, original_values = getattr(read.graded, field.name), getattr(result, field.name)
+        if isinstance(original_values, np.ndarray):
+            np.testing.assert_allclose(restored_values, original_values, rtol=1e-5)
         else:
-            assert kept == written or kept == pytest.approx(written, rel=1e-5)
+            assert restored_values == original_values or restored_values == pytest.approx(original_values, rel=1e-5)
     (tmp_path / "other.json").write_text('{"format": 1}')
     for name in ("other.json", "none.json"):
         with pytest.raises(InputError, match=r"verify --study"):
             studies.load(tmp_path / name)
 
 
-def test_a_table_is_known_by_what_is_in_it():
+def test_study_identifies_its_table_by_content():
     table = make_table(prompts=8, candidates=4)
     assert fingerprint(table) == fingerprint(make_table(prompts=8, candidates=4))
     assert fingerprint(table) != fingerprint(make_table(prompts=8, candidates=4, seed=9))
     assert fingerprint(table) != fingerprint(replace(table, values=("a", "b", "c", "d")))
 
 
-def test_tables_that_do_not_fit_together():
+def test_mismatched_tables_are_refused():
     table = make_table(prompts=8, candidates=8)
     for fresh in (table.take([0, 1, 2]), replace(table, prompts=("another", *table.prompts[1:]))):
         with pytest.raises(InputError, match="expected the same prompts"):
@@ -209,7 +209,7 @@ def test_tables_that_do_not_fit_together():
 
 
 @pytest.mark.slow
-def test_the_command_over_many_halvings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_over_many_halvings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     table, fresh = make_table(prompts=24, candidates=32), make_table(prompts=24, candidates=8, seed=1)
     save(table, tmp_path / "table.parquet")
     save(fresh, tmp_path / "fresh.parquet")

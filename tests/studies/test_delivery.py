@@ -1,4 +1,4 @@
-"""Forecast against delivery: the same replies keep their promise exactly, other prompts within the error bars."""
+"""Tests of forecast against delivery: exact on the same replies, within the error bars on other prompts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.tiny_model import make_tiny_model
 
 
 def first_candidates(table: RewardTable, candidates: int) -> RewardTable:
-    """Return the table with only the first so many replies of each prompt."""
+    """Return the table with only the first replies of each prompt."""
     rows = np.concatenate([np.arange(candidates) + start for start in table.offsets[:-1]])
     count = len(table.prompts)
     return RewardTable(
@@ -46,7 +46,7 @@ def two_replies(prompts: int) -> RewardTable:
 
 
 def test_two_replies_by_hand():
-    # Every prompt has a reply with 0 and one with 1: lambda = log 3 gives 3/4 on any of them, without error.
+    # Every prompt has a reply with 0 and one with 1: lambda = log 3 gives 3/4 on each, without error.
     (result,) = deliver(two_replies(60), two_replies(4), [np.array([0.75])])
     assert result.verdict is Verdict.REACHABLE
     assert result.weights[0] == pytest.approx(math.log(3))
@@ -63,11 +63,11 @@ def test_two_replies_by_hand():
     assert result.wins_all
     assert result.random_improves == result.random_wins == 1.0
     assert result.picked[0] in (0.0, 0.25, 0.5, 0.75, 1.0)
-    # Prompts are all alike, so even the pooled form keeps its promise.
+    # All prompts are alike, so even the pooled form is exact.
     assert result.pooled[0] == pytest.approx(0.75)
 
 
-def test_halves_share_the_use_cases_and_no_prompt():
+def test_halves_have_the_same_use_cases_and_no_common_prompt():
     table = make_table(prompts=16, candidates=4)
     first, second = split_halves(table, seed=3)
     assert not set(first.prompts) & set(second.prompts)
@@ -81,27 +81,27 @@ def test_halves_share_the_use_cases_and_no_prompt():
 
 
 @pytest.mark.slow
-def test_fresh_replies_land_in_their_intervals_nine_times_of_ten():
-    # Prompts and replies of one kind, drawn again and again: 80 tables of 40 and 40 prompts.
+def test_intervals_cover_fresh_replies_nine_times_of_ten():
+    # Prompts and replies of one population: 80 tables of 40 and 40 prompts.
     target = np.array([0.25, np.nan, 2.5, np.nan])
-    inside, ours, pooled = [], [], []
+    inside, realised_shares, pooled = [], [], []
     for seed in range(80):
         table = make_table(prompts=80, candidates=16, seed=seed)
         solved_on, others = split_halves(table, seed)
         (result,) = deliver(solved_on, first_candidates(others, 8), [target], seed=seed)
         inside.append(result.inside[[0, 2]])
-        ours.append(result.realised)
+        realised_shares.append(result.realised)
         pooled.append(result.pooled)
     assert 0.84 <= np.mean(inside) <= 0.96
     # On average the targets are met; the published form, which also prefers easy prompts, falls short.
     wanted = [0, 2]
     base = make_table(prompts=80, candidates=16).rewards.mean(axis=0)[wanted]
-    way = (np.mean(ours, axis=0)[wanted] - base) / (target[wanted] - base)
+    way = (np.mean(realised_shares, axis=0)[wanted] - base) / (target[wanted] - base)
     assert np.all(way > 0.9)
-    assert np.all(np.mean(pooled, axis=0)[wanted] < np.mean(ours, axis=0)[wanted])
+    assert np.all(np.mean(pooled, axis=0)[wanted] < np.mean(realised_shares, axis=0)[wanted])
 
 
-def test_random_weights_leave_some_values_behind():
+def test_random_weights_miss_some_values():
     # The first two values pull against each other; weights solved for both lift both.
     table = make_table(prompts=60, candidates=16, correlation=-0.8)
     solved_on, others = split_halves(table)
@@ -115,7 +115,7 @@ def test_random_weights_leave_some_values_behind():
     assert math.isnan(nothing.random_improves)
 
 
-def test_out_of_reach_of_few_candidates_the_nearest_palette_stands_in():
+def test_nearest_palette_replaces_one_out_of_reach_of_few_candidates():
     table = make_table(prompts=20, candidates=16)
     targets = np.array([np.nan, np.nan, 20.0, np.nan])
     (result,) = deliver(table, first_candidates(make_table(prompts=20, candidates=16, seed=1), 4), [targets])
@@ -125,13 +125,13 @@ def test_out_of_reach_of_few_candidates_the_nearest_palette_stands_in():
     assert result.candidates == 4
 
 
-def test_the_replies_that_are_picked_follow_their_probabilities():
+def test_picked_replies_follow_their_probabilities():
     # Many prompts alike: the share of good picks is near the probability of a good reply.
     (result,) = deliver(two_replies(4), two_replies(4000), [np.array([0.8])])
     assert result.picked[0] == pytest.approx(0.8, abs=0.03)
 
 
-def test_tables_that_do_not_fit_together():
+def test_mismatched_tables_are_refused():
     table = make_table(prompts=8, candidates=8)
     target = [np.full(4, np.nan)]
     with pytest.raises(InputError, match="expected the same"):
@@ -149,7 +149,7 @@ def strict(line: str) -> dict:
     return json.loads(line, parse_constant=refuse)
 
 
-def test_the_command_on_fresh_replies_that_are_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_on_existing_fresh_replies(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     table = make_table(prompts=24, candidates=32)
     _, others = split_halves(table, 1)
     save(table, tmp_path / "table.parquet")
@@ -177,13 +177,13 @@ def test_the_command_on_fresh_replies_that_are_there(tmp_path: Path, capsys: pyt
     assert all(delivered["verdict"] != "out_of_reach" for delivered in drawn)
     assert main(["verify", str(tmp_path / "table.parquet"), "--random", "3", "--target", "humor=p60"]) == 2
     assert "either targets or --random" in capsys.readouterr().err
-    # Replies to prompts that were solved on prove nothing.
+    # Replies to prompts that were solved on are no evidence.
     assert main([*options, str(tmp_path / "fresh.parquet"), "--seed", "2"]) == 1
     assert "solved on" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_the_command_draws_fresh_replies_and_keeps_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_draws_fresh_replies_and_saves_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     model = make_tiny_model(tmp_path / "tiny")
     prompts = [Prompt(f"p{i}", "All", f"Tell me of animal number {i}.") for i in range(6)]
     settings = SamplingSettings(temperature=0.9, max_new_tokens=6)
@@ -208,6 +208,6 @@ def test_the_command_draws_fresh_replies_and_keeps_them(tmp_path: Path, capsys: 
     assert written.metadata["sampling"]["max_new_tokens"] == 4
     assert max(map(len, written.tokens)) <= 4
     assert main(options) == 0
-    again = strict(capsys.readouterr().out)
+    second_result = strict(capsys.readouterr().out)
     for key in ("weights", "forecast", "realised", "picked"):
-        assert again[key] == pytest.approx(first[key], abs=1e-12)
+        assert second_result[key] == pytest.approx(first[key], abs=1e-12)

@@ -1,4 +1,4 @@
-"""Palettes against each other: by hand, against enumeration, laws, and the command."""
+"""Tests of palettes head to head: by hand, against enumeration, invariants, and the command."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_a_prompt_counts_by_its_weight():
     a = contender("a", [[0, 1], [2]], [[0.5, 0.5], [1.0]])
     b = contender("b", [[1], [0, 2]], [[1.0], [0.5, 0.5]])
     weighted = replace(a, weights=np.array([3.0, 1.0]))
-    for found in (compare(weighted, b), compare(a, replace(b, weights=np.array([3.0, 1.0])))):
-        assert found.wins.estimate == pytest.approx([0.75 * 0.25 + 0.25 * 0.75])
-        assert found.gains.estimate == pytest.approx([0.75 * -0.5 + 0.25 * 1.0])
+    for comparison in (compare(weighted, b), compare(a, replace(b, weights=np.array([3.0, 1.0])))):
+        assert comparison.wins.estimate == pytest.approx([0.75 * 0.25 + 0.25 * 0.75])
+        assert comparison.gains.estimate == pytest.approx([0.75 * -0.5 + 0.25 * 1.0])
         # Influences 3/4 (0.25 - 0.375) and 1/4 (0.75 - 0.375), and n / (n - 1) = 2.
         half = student.ppf(0.975, 1) * np.sqrt(2 * (0.09375**2 + 0.09375**2))
-        assert found.wins.high - found.wins.estimate == pytest.approx([half])
+        assert comparison.wins.high - comparison.wins.estimate == pytest.approx([half])
     table = replace(make_table(prompts=8, candidates=4), weights=np.arange(1.0, 9.0))
     levels = MemoryOracle.of(table)
     kind = table_contender(table, "kind", np.array([1.0, 0.0, 0.5, 0.0]))
@@ -59,7 +59,7 @@ def test_a_prompt_counts_by_its_weight():
     assert gains == pytest.approx(tilted)
 
 
-def test_chances_are_those_of_all_pairs_of_replies():
+def test_probabilities_agree_with_enumerating_all_pairs():
     rng = np.random.default_rng(0)
     rewards = [rng.integers(0, 4, size).astype(float) for size in (5, 7)]
     shares = [rng.dirichlet(np.ones(size)) for size in (5, 7)]
@@ -75,19 +75,19 @@ def test_swapping_two_contenders_swaps_wins_and_the_same_one_ties():
     table = make_table(prompts=20, candidates=8)
     base = table_contender(table, "base", np.zeros(4))
     kind = table_contender(table, "kind", np.array([1.0, 0.0, 0.5, 0.0]))
-    one, other, itself = compare(kind, base), compare(base, kind), compare(base, base)
-    assert one.wins.estimate + other.wins.estimate == pytest.approx(np.ones(4))
-    assert one.gains.estimate == pytest.approx(-other.gains.estimate)
-    assert one.wins.low == pytest.approx(1 - other.wins.high)
-    assert itself.wins.estimate == pytest.approx(np.full(4, 0.5))
-    assert itself.gains.high == pytest.approx(np.zeros(4))
-    assert one.wins.estimate[0] > 0.5
+    forward, backward, with_itself = compare(kind, base), compare(base, kind), compare(base, base)
+    assert forward.wins.estimate + backward.wins.estimate == pytest.approx(np.ones(4))
+    assert forward.gains.estimate == pytest.approx(-backward.gains.estimate)
+    assert forward.wins.low == pytest.approx(1 - backward.wins.high)
+    assert with_itself.wins.estimate == pytest.approx(np.full(4, 0.5))
+    assert with_itself.gains.high == pytest.approx(np.zeros(4))
+    assert forward.wins.estimate[0] > 0.5
     assert [(c.first, c.second) for c in compare_all([kind, base, kind])] == [
         *(("kind", "base"), ("kind", "kind"), ("base", "kind"))
     ]
 
 
-def test_what_cannot_be_compared_says_why():
+def test_incomparable_contenders_are_refused_with_a_reason():
     a, b = contender("a", [[0.0]], [[1.0]]), contender("b", [[1.0]], [[1.0]])
     with pytest.raises(InputError, match="a and b share 1 prompts"):
         compare(a, b)
@@ -96,7 +96,7 @@ def test_what_cannot_be_compared_says_why():
         compare(two, replace(two, values=("kindness",)))
 
 
-def test_the_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     table = replace(make_table(prompts=30, candidates=8), held_out=np.arange(30) % 3 == 0)
     save(table, tmp_path / "table.parquet")
     (tmp_path / "p.jsonl").write_text(
@@ -135,7 +135,7 @@ def test_the_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.C
         read_answers(tmp_path / "small.jsonl")
 
 
-def test_the_command_tells_palettes_of_one_name_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_distinguishes_palettes_of_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     save(make_table(prompts=12, candidates=8), tmp_path / "table.parquet")
     lines = [json.dumps({"name": name, "targets": {"humor": "+0.1sd"}}) for name in ("a", "a", "base")]
     (tmp_path / "p.jsonl").write_text("\n".join(lines))

@@ -1,4 +1,4 @@
-"""Mean inner product and hypervolume of a set of palettes, on sets whose numbers can be told by hand."""
+"""Tests of the mean inner product and the hypervolume of a set of palettes, on sets computed by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from map_core.studies.palette_sets import preference_vectors, score_palette_set,
 pytest.importorskip("moocore", reason="needs requirements-tune.txt")
 
 
-def test_both_numbers_by_hand():
+def test_inner_product_and_hypervolume_by_hand():
     preferences = np.array([[1.0, 0.0], [0.0, 1.0]])
     scores = score_palette_set(preferences, np.array([[2.0, 0.0], [0.0, 1.0]]))
     assert scores.mean_inner_product == pytest.approx((2.0 + 1.0) / 2)
@@ -18,24 +18,24 @@ def test_both_numbers_by_hand():
     assert scores.hypervolume == pytest.approx(3.0 + 2.0 - 1.0)
 
 
-def test_the_base_model_has_no_inner_product_and_one_box():
+def test_base_model_has_inner_product_zero_and_one_box():
     scores = score_palette_set(np.full((4, 3), 1 / 3), np.zeros((4, 3)))
     assert (scores.mean_inner_product, scores.hypervolume) == (0.0, 1.0)
 
 
-def test_what_is_dominated_or_below_the_reference_adds_no_volume():
+def test_dominated_points_and_those_below_the_reference_add_no_volume():
     preferences, levels = np.full((3, 2), 0.5), np.array([[1.0, 1.0], [0.5, 0.5], [-2.0, 9.0]])
     assert score_palette_set(preferences, levels).hypervolume == pytest.approx(4.0)
 
 
-def test_a_preference_vector_does_not_depend_on_units_or_strength():
+def test_preference_vector_is_independent_of_units_and_strength():
     lam, deviations = np.array([[1.0, 0.5, 0.0]]), np.array([2.0, 4.0, 1.0])
     vectors = preference_vectors(lam, deviations)
     np.testing.assert_allclose(vectors, [[0.5, 0.5, 0.0]])
     np.testing.assert_allclose(preference_vectors(3 * lam / [10, 1, 1], deviations * [10, 1, 1]), vectors)
 
 
-def test_ways_are_scored_on_the_values_that_some_palette_pushes():
+def test_methods_are_scored_on_values_that_some_palette_raises():
     pushed = np.array([[2.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
     levels = {"tuned": np.array([[2.0, 0.0, -5.0], [0.0, 1.0, 7.0]]), "base": np.zeros((2, 3))}
     scores = score_ways(pushed, levels)

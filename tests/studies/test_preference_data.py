@@ -1,4 +1,4 @@
-"""Preference data: labels by hand, no pair twice, held-out prompts left out, and what TRL reads."""
+"""Tests of preference data: labels by hand, distinct pairs, held-out prompts left out, and TRL reading the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def text(record: Mapping[str, Any], side: str) -> str:
     return str(record[side][0]["content"])
 
 
-def test_by_hand_labels_are_odds_of_the_weighted_reward():
+def test_labels_follow_the_odds_of_the_weighted_reward():
     table = RewardTable(
         values=("humor",),
         rewards=np.array([[0.0], [1.0]]),
@@ -33,7 +33,7 @@ def test_by_hand_labels_are_odds_of_the_weighted_reward():
         use_cases=("All",),
         replies=("dull", "funny"),
     )
-    # lambda = log 3: the better reply is chosen three times of four.
+    # lambda = log 3: the better reply is chosen three times out of four.
     records = [r for seed in range(800) for r in preference_pairs(table, np.array([np.log(3.0)]), seed=seed)]
     assert len(records) == 800
     funny = [r for r in records if text(r, "chosen") == "funny"]
@@ -45,12 +45,12 @@ def test_by_hand_labels_are_odds_of_the_weighted_reward():
     assert dull["weights"] == {"humor": pytest.approx(np.log(3.0))}
 
 
-def test_pairs_are_of_one_prompt_none_twice_and_none_held_out():
+def test_pairs_share_a_prompt_are_distinct_and_not_held_out():
     table = replace(make_table(prompts=12, candidates=4), held_out=np.arange(12) == 0, metadata={"system": "Be kind."})
     records = list(preference_pairs(table, np.ones(4), pairs=50))
     assert len(records) == 11 * 6
-    seen = {frozenset((text(r, "chosen"), text(r, "rejected"))) for r in records}
-    assert len(seen) == len(records)
+    pairs = {frozenset((text(r, "chosen"), text(r, "rejected"))) for r in records}
+    assert len(pairs) == len(records)
     assert {r["prompt"][0]["content"] for r in records} == {"Be kind."}
     assert table.prompts[0] not in {r["prompt"][1]["content"] for r in records}
     assert list(preference_pairs(table, np.ones(4), pairs=50)) == records

@@ -1,4 +1,4 @@
-"""The published experiments: the published solver on two replies, the protocol's laws, the command, the figure."""
+"""Tests of the published experiments: the published solver on two replies, the protocol, the command, the figure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def study() -> ReproductionStudy:
 
 
 def adam_by_hand(level: float, steps: int) -> float:
-    """Adam on tau for rewards 0 and 1 and target ``level``: the gradient is lambda (logistic(lambda) - level)."""
+    """Run Adam on tau for rewards 0 and 1 and target ``level``: the gradient is lambda (logistic(lambda) - level)."""
     tau = first = second = 0.0
     for step in range(1, steps):
         weight = math.exp(tau)
@@ -53,8 +53,8 @@ def test_the_published_solver_on_two_replies_by_hand():
     assert outcome.weights[0, 0] == pytest.approx(math.log(9.0), abs=0.01)
 
 
-def test_what_counts_as_solved_is_a_matter_of_overflow():
-    """Weights grow without bound for a target above every reply; whether that is noticed hangs on the rewards' zero."""
+def test_whether_a_palette_counts_as_solved_depends_on_overflow():
+    """Weights diverge for a target above every reply; whether float32 overflows depends on the rewards' offset."""
     offsets, rewards = np.array([0, 2]), np.array([[0.0], [1.0]])
     above = published_solver(rewards, offsets, np.array([[1.5]]))
     below_zero = published_solver(rewards - 1.0, offsets, np.array([[0.5]]))
@@ -62,13 +62,13 @@ def test_what_counts_as_solved_is_a_matter_of_overflow():
     assert above.weights[0, 0] > 1e5
     assert above.solved.tolist() == [False]
     assert below_zero.solved.tolist() == [True]
-    # And an attainable one is refused where rewards are large: exp(100) is no float32.
+    # An attainable target is refused where rewards are large: exp(100) overflows float32.
     assert published_solver(rewards + 100.0, offsets, np.array([[100.6]])).solved.tolist() == [False]
     assert published_solver(rewards - 110.0, offsets, np.array([[-109.4]])).solved.tolist() == [False]
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_published_steps_come_close_where_it_is_easy(form: Form):
+def test_published_steps_come_close_on_easy_palettes(form: Form):
     oracle = MemoryOracle.of(TABLE, form)
     d = np.array([[0.1, 0.1, math.nan, math.nan], [0.2, 0.05, 0.1, 0.1]])
     outcome = published_solver(TABLE.rewards, TABLE.offsets, oracle.rewards_at(d), form=form)
@@ -88,7 +88,7 @@ def test_rows_and_uneven_prompts_do_not_mix():
         for row, target in enumerate(targets):
             alone = published_solver(TABLE.rewards, uneven, target, form=form)
             assert together.weights[row] == pytest.approx(alone.weights[0], rel=1e-3)
-    # What fills the short prompts up has no part: with enough steps the weights are the exact ones.
+    # Padding of short prompts has no effect: with enough steps the weights are exact.
     oracle = MemoryOracle(TABLE.rewards, uneven, TABLE.values, Form.PER_PROMPT)
     d = np.array([0.3, math.nan, 0.2, math.nan])
     outcome = published_solver(TABLE.rewards, uneven, oracle.rewards_at(d), form=Form.PER_PROMPT, steps=2000)
@@ -104,11 +104,11 @@ def test_palettes_lie_above_the_base_model_and_follow_the_seed():
     free = np.isnan(palettes)
     assert np.all(free | ((palettes >= oracle.base) & (palettes <= top + 1e-9)))
     assert np.array_equal(palettes, random_palettes(TABLE, oracle, 2, 100, values=[0, 2, 3], highest=0.8, seed=1), True)
-    other = random_palettes(TABLE, oracle, 2, 100, values=[0, 2, 3], highest=0.8, seed=2)
-    assert not np.array_equal(palettes, other, True)
+    same_seed_palettes = random_palettes(TABLE, oracle, 2, 100, values=[0, 2, 3], highest=0.8, seed=2)
+    assert not np.array_equal(palettes, same_seed_palettes, True)
 
 
-def test_what_is_called_reachable_is_what_the_certificate_says(study: ReproductionStudy):
+def test_reachable_palettes_agree_with_the_certificate(study: ReproductionStudy):
     oracle = MemoryOracle.of(TABLE)
     for size in study.sizes:
         levels = random_palettes(TABLE, oracle, size.values, 12, seed=[3, size.values])
@@ -116,7 +116,7 @@ def test_what_is_called_reachable_is_what_the_certificate_says(study: Reproducti
         assert size.reachable == pytest.approx(np.mean(by_margin))
 
 
-def test_the_study_is_a_row_a_number_of_values(study: ReproductionStudy):
+def test_study_has_a_row_for_each_number_of_values(study: ReproductionStudy):
     assert [size.values for size in study.sizes] == [1, 2, 3, 4]
     assert study.protocol.values == TABLE.values
     assert study.protocol.form is Form.PER_PROMPT
@@ -145,18 +145,18 @@ def test_the_sequential_example_ends_at_its_quantile(study: ReproductionStudy):
 
 
 def test_the_same_seed_gives_the_same_study():
-    first, same, other = (reproduce(TABLE, values=[2, 0], palettes=6, seed=seed) for seed in (5, 5, 6))
+    first, same, other_seed = (reproduce(TABLE, values=[2, 0], palettes=6, seed=seed) for seed in (5, 5, 6))
 
     def without_times(study: ReproductionStudy) -> tuple:
         return tuple(replace(size, our_ms=0.0, published_ms=0.0) for size in study.sizes)
 
-    assert without_times(first) == without_times(same) != without_times(other)
+    assert without_times(first) == without_times(same) != without_times(other_seed)
     assert first.protocol.values == ("humor", "helpfulness")
     assert first.rounds == same.rounds
 
 
-def test_nothing_within_reach_is_no_failure(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Two replies a prompt that trade one value for the other: pairs above the base are not attainable."""
+def test_study_without_attainable_palettes(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Two replies per prompt trade one value for the other, so no pair of targets above base is attainable."""
     names = tuple(f"p{i}" for i in range(6))
     rewards = np.tile([[0.0, 1.0], [1.0, 0.0]], (6, 1))
     table = RewardTable(("kind", "funny"), rewards, np.arange(7) * 2, names, names, ("All",) * 6, ("a", "b") * 6)
@@ -183,7 +183,7 @@ def test_nothing_within_reach_is_no_failure(capsys: pytest.CaptureFixture[str], 
         ({"seed": -1}, "seed is -1"),
     ],
 )
-def test_bad_settings_say_what_is_wrong(settings, message):
+def test_bad_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         reproduce(TABLE, **settings)
 
@@ -195,17 +195,17 @@ def table(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_the_command_in_words_in_json_and_as_a_figure(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    few = ["--palettes=3", "--values=humor,helpfulness"]
+def test_command_as_text_as_json_and_as_a_figure(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    few_palettes = ["--palettes=3", "--values=humor,helpfulness"]
     drawn = tmp_path / "study.html"
-    assert main(["reproduce", table, *few, f"--figure={drawn}"]) == 0
+    assert main(["reproduce", table, *few_palettes, f"--figure={drawn}"]) == 0
     out, err = capsys.readouterr()
     assert "Reachable, proven" in out
     assert re.search(r"in the paper, on its tables +96\.8% +94\.6%\n", out)
     assert "0.663 0.437 0.700" in out
     assert "0 of 3 parts done; 3 palettes of 1 value" in err
     assert "plotly" in drawn.read_text(encoding="utf-8")
-    assert main(["reproduce", table, *few, "--form=pooled", "--json", "--quiet"]) == 0
+    assert main(["reproduce", table, *few_palettes, "--form=pooled", "--json", "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
 
@@ -230,12 +230,12 @@ def test_the_command_in_words_in_json_and_as_a_figure(table: str, tmp_path: Path
         (["--figure=/nowhere/at/all.html"], "no folder"),
     ],
 )
-def test_the_command_refuses(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], message: str):
+def test_command_refuses_bad_options(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], message: str):
     assert main(["reproduce", table, *extra]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_interrupted_it_says_so(table: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_interruption_is_reported(table: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -244,7 +244,7 @@ def test_interrupted_it_says_so(table: str, capsys: pytest.CaptureFixture[str], 
     assert "Stopped." in capsys.readouterr().err
 
 
-def test_the_figure_draws_the_rows(study: ReproductionStudy):
+def test_figure_draws_the_rows(study: ReproductionStudy):
     figure = study_figure(study)
     traces = {(trace.xaxis, trace.name): trace for trace in figure.data}
     assert list(traces["x", "reachable, proven"].y) == [size.reachable for size in study.sizes]

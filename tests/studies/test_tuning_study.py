@@ -1,4 +1,4 @@
-"""The file of studies of tuned models: one a route, of one table."""
+"""Tests of the file of studies of tuned models: one study per route, all of one table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from map_core.studies.tuning_study import keep_study, read_studies
 from tests.text.test_tuning_evidence import study
 
 
-def test_a_study_replaces_that_of_its_route_and_stands_beside_others(tmp_path: Path):
+def test_study_replaces_that_of_its_route_and_keeps_the_others(tmp_path: Path):
     path = tmp_path / "study.json"
     assert read_studies(path, "aa") == ()
     keep_study(study(), path, "aa")
@@ -24,7 +24,7 @@ def test_a_study_replaces_that_of_its_route_and_stands_beside_others(tmp_path: P
     assert asdict(studies[1]) == asdict(newer)
 
 
-def test_a_study_of_another_table_is_none_and_is_replaced(tmp_path: Path):
+def test_study_of_another_table_is_ignored_and_replaced(tmp_path: Path):
     path = tmp_path / "study.json"
     keep_study(study(), path, "aa")
     assert read_studies(path, "bb") == ()
@@ -32,7 +32,7 @@ def test_a_study_of_another_table_is_none_and_is_replaced(tmp_path: Path):
     assert read_studies(path, "aa") == ()
 
 
-def test_what_is_no_study_is_refused(tmp_path: Path):
+def test_invalid_study_is_refused(tmp_path: Path):
     path = tmp_path / "study.json"
     for text in ("{", "[]", '{"format": 1, "table": "aa", "studies": [{}]}'):
         path.write_text(text)
