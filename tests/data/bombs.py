@@ -1,4 +1,4 @@
-"""Small files that expand: each writes one file into a folder and returns its path."""
+"""Decompression bombs and other small files that expand: each function writes one file and returns its path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _long_cells(codec: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         path = folder / f"cells_{codec}.parquet"
         part = pa.table({"prompt": ["p"], "reply": ["\0" * (32 * MEGABYTE)], "humor": [0.5]})
-        # The least and the largest text take ten times as long to find as the file to write.
+        # Computing column statistics takes ten times as long as writing the file.
         options = {"compression": codec, "use_dictionary": False, "write_statistics": False}
         with pq.ParquetWriter(path, part.schema, **options) as writer:
             for _ in range(20):
@@ -65,21 +65,21 @@ def _varint(number: int) -> bytes:
 
 
 def lying_rows(folder: Path) -> Path:
-    """The footer says that there are more rows than the pages hold, of which each is long."""
+    """The footer claims more rows than the pages hold, and each row is long."""
     path = folder / "many.parquet"
     pq.write_table(_dictionary(700_000), path, compression="zstd")
     return _patched_footer(path, "lying_rows.parquet", 700_000, 1_000_000)
 
 
 def lying_size(folder: Path) -> Path:
-    """The footer says that a gigabyte of text takes next to nothing."""
+    """The footer claims that a gigabyte of text is tiny."""
     path = repeated_text(folder)
     total = pq.read_metadata(path).row_group(0).total_byte_size
     return _patched_footer(path, "lying_size.parquet", total, total - total % 2**14 + 2**14 - 1)
 
 
 def lying_footer_length(folder: Path) -> Path:
-    """The footer is said to be 2 GB long."""
+    """The footer claims to be 2 GB long."""
     path = folder / "long_footer.parquet"
     pq.write_table(_dictionary(10), path)
     path.write_bytes(path.read_bytes()[:-8] + struct.pack("<I", 2**31 - 1) + b"PAR1")
@@ -136,7 +136,7 @@ def long_number(folder: Path) -> Path:
 
 
 def many_keys(folder: Path) -> Path:
-    """Each row names keys of its own, and a chunk has a column for each."""
+    """Each row has its own keys, so a chunk has a column for each."""
     path = folder / "keys.jsonl"
     with path.open("w") as file:
         for row in range(2000):

@@ -1,4 +1,4 @@
-"""Files that are read and written in small steps."""
+"""Fixtures of the tests of data: reading and writing in small steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from map_core.data.text_files import encoding, json_stream
 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is read in chunks of two rows, a JSON list in blocks of seven characters, and written in many pieces."""
+    """Read files in chunks of two rows and JSON lists in blocks of seven characters, and write in many pieces."""
     monkeypatch.setattr(readers, "ROWS", 2)
     monkeypatch.setattr(json_stream, "BLOCK", 7)
     monkeypatch.setattr(encoding, "BLOCK", 7)

@@ -1,4 +1,4 @@
-"""A question as a chat, by itself and at the end of one; and a reply to it."""
+"""A question as a chat, alone and at the end of a chat; and a reply to it."""
 
 from __future__ import annotations
 

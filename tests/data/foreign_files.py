@@ -1,4 +1,4 @@
-"""Files of other people, of every kind that is read."""
+"""Helpers that write third-party files of every format that is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploaded files that expand: refused by a process of its own, in seconds, within its memory, in a clear sentence."""
+"""Tests of uploaded files that expand: a child process refuses them within seconds and limits, with a clear message."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ pytestmark = pytest.mark.process
 
 @dataclass
 class Watched:
-    """Peaks while a block ran: memory of the children and growth of this process in bytes, longest pause in seconds."""
+    """Peaks during a block: memory of the children and growth of this process in bytes, longest pause in seconds."""
 
     outside: int = 0
     inside: int = 0
     pause: float = 0.0
 
 
-#: Seconds between two looks at the memory, and between two searches for children, each of which reads all processes.
+#: Seconds between two samples of the memory, and between two searches for children, which read all processes.
 _LOOK, _SEARCH = 0.01, 0.05
 
 
 @contextmanager
 def watching(process: psutil.Process | None = None) -> Iterator[Watched]:
-    """Measure a process, this one unless another is named, every 10 ms; what comes late is a pause of this one."""
+    """Sample a process every 10 ms, by default this one; a late sample is a pause of this process."""
     process, watched, over = process or psutil.Process(), Watched(), threading.Event()
     before, others, itself = process.memory_info().rss, set(process.children()), process.cmdline()
 
@@ -50,7 +50,7 @@ def watching(process: psutil.Process | None = None) -> Iterator[Watched]:
         last = searched = time.monotonic()
         while not over.wait(_LOOK):
             if last - searched > _SEARCH:
-                # Before it becomes another program a child has this one's memory.
+                # Between fork and exec a child has the memory of this process.
                 children = [child for child in process.children() if child not in others and is_another(child)]
                 searched = last
             for child in children:
@@ -78,7 +78,7 @@ def test_there_are_twenty_bombs():
 
 
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.__name__)
-def test_a_bomb_is_refused_in_seconds_and_outside_the_app(bomb: Callable[[Path], Path], tmp_path: Path):
+def test_bomb_is_refused_quickly_and_outside_the_app(bomb: Callable[[Path], Path], tmp_path: Path):
     path, before = bomb(tmp_path), psutil.Process().children()
     with watching() as watched:
         began = time.monotonic()
@@ -92,7 +92,7 @@ def test_a_bomb_is_refused_in_seconds_and_outside_the_app(bomb: Callable[[Path],
 
 
 @pytest.mark.parametrize(
-    ("bomb", "said"),
+    ("bomb", "message"),
     [
         (bombs.many_columns, "The file has 20,000 columns"),
         (bombs.wide_csv, "The file has 5,000 columns"),
@@ -100,12 +100,12 @@ def test_a_bomb_is_refused_in_seconds_and_outside_the_app(bomb: Callable[[Path],
     ],
     ids=("parquet", "csv", "json"),
 )
-def test_too_many_columns_are_refused_before_the_rows_are_held(bomb: Callable[[Path], Path], said: str, tmp_path: Path):
-    with pytest.raises(InputError, match=f"{said}; expected at most 1,000. Leave some out."):
+def test_too_many_columns_are_refused_before_rows_are_read(bomb: Callable[[Path], Path], message: str, tmp_path: Path):
+    with pytest.raises(InputError, match=f"{message}; expected at most 1,000. Leave some out."):
         preview(bomb(tmp_path), most_columns=1000)
 
 
-def test_as_many_columns_as_are_allowed_are_read(tmp_path: Path):
+def test_largest_allowed_number_of_columns_is_read(tmp_path: Path):
     path = tmp_path / "wide.jsonl"
     path.write_text("".join(json.dumps({f"c{row}_{key}": 1 for key in range(10)}) + "\n" for row in range(3)))
     assert len(preview(path, most_columns=30).columns) == 30
@@ -113,13 +113,13 @@ def test_as_many_columns_as_are_allowed_are_read(tmp_path: Path):
         preview(path, most_columns=29)
 
 
-def test_an_honest_file_is_looked_at_as_by_the_library(tmp_path: Path):
+def test_preview_of_an_ordinary_file_equals_the_library_call(tmp_path: Path):
     path = tmp_path / "honest.csv"
     path.write_text("prompt,reply,humor,held_out\nhow?,so,1.5,true\nwhy?,thus,2,false\n")
     assert preview_apart(path).__dict__ == preview(path).__dict__
 
 
-def test_cells_come_cut(tmp_path: Path):
+def test_preview_truncates_cells(tmp_path: Path):
     path = tmp_path / "long.jsonl"
     path.write_text(json.dumps({"prompt": "p", "reply": "x" * 10_000, "humor": 1}))
     (row,) = preview_apart(path).rows
@@ -140,7 +140,7 @@ def test_limits_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         preview_apart(path)
 
 
-def test_files_wait_for_each_other(tmp_path: Path):
+def test_concurrent_previews_queue(tmp_path: Path):
     path = tmp_path / "honest.csv"
     path.write_text("prompt,reply,humor\nhow?,so,1.5\n")
     with preview_process._slots, preview_process._slots, pytest.raises(InputError, match="other files are"):
@@ -148,7 +148,7 @@ def test_files_wait_for_each_other(tmp_path: Path):
     assert preview_apart(path).columns == ("prompt", "reply", "humor")
 
 
-def test_a_bomb_behind_honest_rows_ends_the_import(tmp_path: Path):
+def test_bomb_after_ordinary_rows_ends_the_import(tmp_path: Path):
     path, out, progress = tmp_path / "behind.parquet", tmp_path / "table.parquet", tmp_path / "progress.json"
     schema = pa.schema({"prompt": pa.string(), "reply": pa.dictionary(pa.int32(), pa.string()), "humor": pa.float64()})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -167,13 +167,13 @@ def test_a_bomb_behind_honest_rows_ends_the_import(tmp_path: Path):
             break
         time.sleep(0.01)
     assert peak < 550 * MEGABYTE
-    told = json.loads(progress.read_text())
-    assert told["state"] == "failed"
-    assert "more than 500 MB of memory" in told["error"]
+    record = json.loads(progress.read_text())
+    assert record["state"] == "failed"
+    assert "more than 500 MB of memory" in record["error"]
     assert not out.exists()
 
 
-def test_an_import_has_a_time_limit(tmp_path: Path):
+def test_import_has_a_time_limit(tmp_path: Path):
     path, out, progress = tmp_path / "long.csv", tmp_path / "table.parquet", tmp_path / "progress.json"
     with path.open("w") as file:
         file.write("prompt,reply,humor\n")
@@ -183,8 +183,8 @@ def test_an_import_has_a_time_limit(tmp_path: Path):
     deadline = time.monotonic() + 30
     while identity.running and time.monotonic() < deadline:
         time.sleep(0.05)
-    told = json.loads(progress.read_text())
-    assert (told["state"], "longer than 1 s" in told["error"]) == ("failed", True)
+    record = json.loads(progress.read_text())
+    assert (record["state"], "longer than 1 s" in record["error"]) == ("failed", True)
     assert not out.exists()
 
 

@@ -1,4 +1,4 @@
-"""Each reply counts in every statistic as it counts in a solve: a table with weights is one with copies."""
+"""Tests of the distribution of rewards: weights count in every statistic as copies of prompts do."""
 
 from __future__ import annotations
 
@@ -38,23 +38,25 @@ def test_percentiles_count_each_prompt_by_its_weight():
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_weights_are_copies_in_every_percentile(pair: tuple[RewardTable, RewardTable], form: Form):
+def test_weights_equal_copies_in_every_percentile(pair: tuple[RewardTable, RewardTable], form: Form):
     if form is Form.POOLED and len(pair[0].replies) != len(pair[1].replies) and pair[0].weights.size == 0:
         pytest.skip("pooled, a reply is a reply: repeated ones count again")
-    ours, copied = Percentiles(pair[0], form), Percentiles(pair[1], form)
+    weighted, copied = Percentiles(pair[0], form), Percentiles(pair[1], form)
     if form is Form.POOLED and np.ptp(pair[0].candidates):
         pytest.skip("pooled, a prompt with more replies counts more")
     for value in range(3):
         np.testing.assert_allclose(
-            [ours.level(value, p) for p in PERCENTS], [copied.level(value, p) for p in PERCENTS], atol=1e-12
+            [weighted.level(value, p) for p in PERCENTS], [copied.level(value, p) for p in PERCENTS], atol=1e-12
         )
         levels = [*pair[1].rewards[:20, value], -50.0, 50.0, *np.linspace(-2, 2, 31)]
         np.testing.assert_allclose(
-            [ours.percentile_of(value, x) for x in levels], [copied.percentile_of(value, x) for x in levels], atol=1e-9
+            [weighted.percentile_of(value, x) for x in levels],
+            [copied.percentile_of(value, x) for x in levels],
+            atol=1e-9,
         )
 
 
-def test_the_command_says_of_weights_what_it_says_of_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_reports_the_same_for_weights_and_copies(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     rows = [("A", 0.0, 9), ("A", 1.0, 9), ("B", 10.0, 1), ("B", 11.0, 1)]
     weighted = [{"prompt": p, "reply": f"r{k}", "humor": x, "n": n} for k, (p, x, n) in enumerate(rows)]
     copied = [
@@ -73,7 +75,7 @@ def test_the_command_says_of_weights_what_it_says_of_copies(tmp_path: Path, caps
         assert results[0][name] == pytest.approx(results[1][name], abs=1e-9), name
 
 
-def test_equal_replies_are_counted_as_numpy_counts_them():
+def test_percentiles_of_ties_agree_with_numpy():
     table = of_counts([7] * 5)
     assert reply_masses(table) is None
     scale = percentiles(table)
@@ -83,16 +85,16 @@ def test_equal_replies_are_counted_as_numpy_counts_them():
         )
 
 
-def test_weights_without_a_common_measure_are_a_limit():
+def test_incommensurable_weights_are_a_limit_of_copies():
     """With weights like pi and e, the levels are those of ever more copies in nearly their ratio."""
     table = replace(of_counts([4, 4], ties=False), weights=np.array([np.pi, np.e]))
     masses = reply_masses(table)
     assert masses is not None
     assert copies_of(masses) is None
     near = with_prompts_copied(of_counts([4, 4], ties=False), [3142, 2718])
-    ours, copied = Percentiles(table), Percentiles(near)
-    places = [3.0, 20.0, 47.0, 61.0, 93.0]
-    assert [ours.level(0, p) for p in places] == pytest.approx([copied.level(0, p) for p in places])
+    weighted, copied = Percentiles(table), Percentiles(near)
+    percentiles = [3.0, 20.0, 47.0, 61.0, 93.0]
+    assert [weighted.level(0, p) for p in percentiles] == pytest.approx([copied.level(0, p) for p in percentiles])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_weights_without_a_common_measure_are_a_limit():
         ([float(Fraction(7, 12)), float(Fraction(5, 12))], [7, 5]),
     ],
 )
-def test_the_least_whole_numbers(masses: list[float], copies: list[int]):
+def test_smallest_integer_weights(masses: list[float], copies: list[int]):
     np.testing.assert_array_equal(copies_of(np.array(masses)), copies)
 
 
@@ -120,14 +122,14 @@ def test_the_least_whole_numbers(masses: list[float], copies: list[int]):
         ([2, 4], [1, 3], 4),
     ],
 )
-def test_the_typical_number_of_replies(counts: list[int], weights: list[float], typical: int):
+def test_typical_number_of_replies(counts: list[int], weights: list[float], typical: int):
     table = replace(of_counts(counts), weights=np.array(weights, dtype=float))
     assert typical_candidates(table) == typical
     held_out = replace(table.take([*range(len(counts)), 0]), held_out=np.array([False] * len(counts) + [True]))
     assert typical_candidates(held_out) == typical
 
 
-def test_the_form_is_that_of_most_of_the_weight():
+def test_form_follows_most_of_the_weight():
     """Nine uses of ten have one reply, so nothing can be chosen for them: the form of the table with copies."""
     table = of_counts([1, 4])
     weighted = replace(table, weights=np.array([9.0, 1.0]))
@@ -137,10 +139,10 @@ def test_the_form_is_that_of_most_of_the_weight():
     assert replace(table, weights=np.array([1.0, 9.0])).form is Form.PER_PROMPT
     assert replace(of_counts([1, 1, 4]), held_out=np.array([False, True, False])).form is Form.PER_PROMPT
     tenths = replace(of_counts([1, 4, 1, 4, 1, 4]), weights=np.array([0.1, 0.2, 0.2, 0.1, 0.1, 0.1]))
-    assert tenths.form is Form.PER_PROMPT  # half of the weight, whatever its sum is rounded to
+    assert tenths.form is Form.PER_PROMPT  # half of the weight, up to the rounding of its sum
 
 
-def test_rank_correlations_of_masses_are_those_of_copies():
+def test_rank_correlations_of_masses_equal_those_of_copies():
     rng = np.random.default_rng(2)
     columns = np.round(rng.normal(size=(12, 3)), 1)
     copies = rng.integers(1, 5, size=12)

@@ -1,4 +1,4 @@
-"""What an import guesses is said, and what could change a count or a value is refused until somebody decides."""
+"""Tests of guesses of an import: they are reported, and ambiguities that change a count or a value are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from map_core.errors import InputError
 
 
 def imported(path: Path, content: str | bytes, **choice: str) -> tuple[RewardTable, str]:
-    """The table that a file gives, and all that is said of it."""
+    """Import a file; return the table and all notes about it."""
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     result = import_file(path, path.with_suffix(".parquet"), ColumnChoice(**choice) if choice else None)
     return load(path.with_suffix(".parquet")), " ".join(result.notes)
@@ -42,7 +42,7 @@ def test_numbers_with_semicolons_between_cells(cells: list[str], values: list[fl
 
 
 @pytest.mark.parametrize("cell", ["1,200", "1.200"])
-def test_a_number_of_two_readings_is_refused_until_somebody_says_which(
+def test_ambiguous_number_is_refused_until_somebody_decides(
     cell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     text = f"prompt;reply;elo\nHow?;a;900\nHow?;b;{cell}\n"
@@ -56,17 +56,17 @@ def test_a_number_of_two_readings_is_refused_until_somebody_says_which(
     assert numbers(load(tmp_path / "o.parquet")) == [900, 1200]
 
 
-def test_another_column_shows_what_the_mark_is(tmp_path: Path):
+def test_another_column_reveals_the_decimal_mark(tmp_path: Path):
     table, _ = imported(tmp_path / "t.csv", "prompt;reply;elo;share\nHow?;a;900;0,5\nHow?;b;1,200;0,25\n")
     assert table.rewards.tolist() == [[900, 0.5], [1.2, 0.25]]
 
 
-def test_thousands_beside_commas_between_cells_are_refused_by_their_cell(tmp_path: Path):
+def test_thousands_separators_in_comma_separated_files_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match=r"row 3, column 'elo' is '1,200', not a number"):
         imported(tmp_path / "t.csv", 'prompt,reply,elo\nHow?,a,900\nHow?,b,"1,200"\nHow?,c,"1,300"\n')
 
 
-def test_tabs_of_a_spreadsheet_with_decimal_commas(tmp_path: Path):
+def test_tab_separated_files_with_decimal_commas(tmp_path: Path):
     text = "prompt\treply\thumor\tkindness\nHow?\ta\t0,5\t1\nHow?\tb\t1,5\t2\n".encode("utf-16")
     table, reading = imported(tmp_path / "t.txt", text)
     assert table.rewards.tolist() == [[0.5, 1], [1.5, 2]]
@@ -104,7 +104,7 @@ def test_the_input_of_an_instruction_belongs_to_the_prompt(context: str, tmp_pat
     assert alone.prompts == ("Which mood?",)
 
 
-def test_a_split_of_one_kind_holds_nothing_out(tmp_path: Path):
+def test_split_column_with_one_value_holds_nothing_out(tmp_path: Path):
     content = "prompt,reply,humor,split\nHow?,a,1,test\nHow?,b,2,test\n"
     table, reading = imported(tmp_path / "t.csv", content)
     assert not table.held_out.size
@@ -114,7 +114,7 @@ def test_a_split_of_one_kind_holds_nothing_out(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("prompt", "reply", "rest"),
+    ("prompt", "reply", "remaining"),
     [
         ("Hi", "Hippos are not here.", None),
         ("Hi", "Hi! How are you?", "! How are you?"),
@@ -126,11 +126,11 @@ def test_a_split_of_one_kind_holds_nothing_out(tmp_path: Path):
         ("caf", "café", None),
     ],
 )
-def test_a_repeated_prompt_ends_at_a_word(prompt: str, reply: str, rest: str | None):
-    assert without_prompt(prompt, reply) == rest
+def test_a_repeated_prompt_ends_at_a_word(prompt: str, reply: str, remaining: str | None):
+    assert without_prompt(prompt, reply) == remaining
 
 
-def test_short_prompts_are_no_echoes_unless_somebody_says_so(tmp_path: Path):
+def test_short_prompts_count_as_echoes_only_on_request(tmp_path: Path):
     content = "prompt,reply,humor\n" + "".join(f"Hi,Hi! {k},{k}\n" for k in range(4))
     table, reading = imported(tmp_path / "t.csv", content)
     assert table.replies[0] == "Hi! 0"

@@ -1,4 +1,4 @@
-"""A prompt is its id and its text: loading a file of the table's format equals importing it, or both refuse it."""
+"""Tests of the identity of prompts, their id and text: loading a file of the table's format equals importing it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXTS = ("How?", "Why?", "Why? ", "Cafe\u0301?", "Caf\u00e9?", "When?")
 
 
 def generated(rng: np.random.Generator) -> dict[str, Any]:
-    """Columns of a file in the table's format, sound or odd in one way or another."""
+    """Return columns of a file in the table's format, valid or with one irregularity."""
     rows = int(rng.integers(1, 9))
     odd = rng.random() < 0.5
     texts = rng.choice(len(TEXTS) if odd else 2, rows)
@@ -55,7 +55,7 @@ def generated(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def outcome(read: Any, path: Path) -> RewardTable | str:
-    """The table, or why there is none."""
+    """Return the table, or the message of its refusal."""
     try:
         table: RewardTable = read(path)
     except InputError as error:
@@ -67,24 +67,26 @@ def imported(path: Path) -> RewardTable:
     return import_table(path).table
 
 
-def assert_same(left: RewardTable | str, right: RewardTable | str, ids: bool, texts_alone: bool = False) -> None:
-    assert isinstance(left, str) == isinstance(right, str), (left, right)
-    if isinstance(left, str) or isinstance(right, str):
+def assert_same(
+    loaded: RewardTable | str, imported_table: RewardTable | str, ids: bool, texts_alone: bool = False
+) -> None:
+    assert isinstance(loaded, str) == isinstance(imported_table, str), (loaded, imported_table)
+    if isinstance(loaded, str) or isinstance(imported_table, str):
         return
-    assert left.values == right.values
-    assert left.prompts == right.prompts
-    assert left.use_cases == right.use_cases
-    assert left.replies == right.replies
-    np.testing.assert_array_equal(left.rewards, right.rewards)
-    np.testing.assert_array_equal(left.offsets, right.offsets)
-    np.testing.assert_array_equal(left.numbers, right.numbers)
-    np.testing.assert_array_equal(left.weights, right.weights)
-    np.testing.assert_array_equal(left.held_out, right.held_out)
+    assert loaded.values == imported_table.values
+    assert loaded.prompts == imported_table.prompts
+    assert loaded.use_cases == imported_table.use_cases
+    assert loaded.replies == imported_table.replies
+    np.testing.assert_array_equal(loaded.rewards, imported_table.rewards)
+    np.testing.assert_array_equal(loaded.offsets, imported_table.offsets)
+    np.testing.assert_array_equal(loaded.numbers, imported_table.numbers)
+    np.testing.assert_array_equal(loaded.weights, imported_table.weights)
+    np.testing.assert_array_equal(loaded.held_out, imported_table.held_out)
     if ids:
-        assert left.prompt_ids == right.prompt_ids
+        assert loaded.prompt_ids == imported_table.prompt_ids
     if not texts_alone:
-        assert left.tokens == right.tokens
-        np.testing.assert_array_equal(left.log_probs, right.log_probs)
+        assert loaded.tokens == imported_table.tokens
+        np.testing.assert_array_equal(loaded.log_probs, imported_table.log_probs)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -107,7 +109,7 @@ def _plain(column: Any) -> list[Any]:
     return column.tolist() if isinstance(column, np.ndarray) else list(column)
 
 
-def test_the_generated_files_are_of_every_kind(tmp_path: Path) -> None:
+def test_generated_files_cover_every_kind(tmp_path: Path) -> None:
     outcomes = []
     for seed in range(70):
         pq.write_table(pa.table(generated(np.random.default_rng(seed))), tmp_path / f"{seed}.parquet")
@@ -126,30 +128,30 @@ def lines(tmp_path: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
-def test_one_text_under_two_ids_is_two_prompts_and_that_is_said(tmp_path: Path) -> None:
+def test_one_text_under_two_ids_is_two_prompts_with_a_note(tmp_path: Path) -> None:
     rows = [{"prompt_id": k // 2, "prompt": "How?", "reply": f"r{k}", "humor": k} for k in range(4)]
-    both = import_table(lines(tmp_path, *rows))
-    assert both.table.prompt_ids == ("0", "1")
-    assert both.table.candidates.tolist() == [2, 2]
-    assert any("'prompt_id' makes 2 prompts of 1 text:" in note for note in both.notes)
+    result = import_table(lines(tmp_path, *rows))
+    assert result.table.prompt_ids == ("0", "1")
+    assert result.table.candidates.tolist() == [2, 2]
+    assert any("'prompt_id' makes 2 prompts of 1 text:" in note for note in result.notes)
     assert import_table(lines(tmp_path, *rows), prompt_id_column="").table.candidates.tolist() == [4]
 
 
 def test_one_id_with_two_texts_is_two_prompts(tmp_path: Path) -> None:
     rows = [{"prompt_id": "a", "prompt": text, "reply": "r", "humor": k} for k, text in enumerate(("How?", "Why?"))]
-    both = import_table(lines(tmp_path, *rows))
-    assert both.table.prompts == ("How?", "Why?")
-    assert len(set(both.table.prompt_ids)) == 2
-    assert any("One id of 'prompt_id' comes with several prompts" in note for note in both.notes)
+    result = import_table(lines(tmp_path, *rows))
+    assert result.table.prompts == ("How?", "Why?")
+    assert len(set(result.table.prompt_ids)) == 2
+    assert any("One id of 'prompt_id' comes with several prompts" in note for note in result.notes)
 
 
-def test_rows_without_an_id_go_by_their_texts(tmp_path: Path) -> None:
+def test_rows_without_an_id_are_identified_by_text(tmp_path: Path) -> None:
     rows = [
         {"prompt_id": name, "prompt": "How?", "reply": f"r{k}", "humor": k} for k, name in enumerate(("a", None, ""))
     ]
-    both = import_table(lines(tmp_path, *rows))
-    assert both.table.candidates.tolist() == [1, 2]
-    assert any("1 prompt has no 'prompt_id'" in note for note in both.notes)
+    result = import_table(lines(tmp_path, *rows))
+    assert result.table.candidates.tolist() == [1, 2]
+    assert any("1 prompt has no 'prompt_id'" in note for note in result.notes)
 
 
 def test_candidates_order_the_replies(tmp_path: Path) -> None:
@@ -165,7 +167,7 @@ def test_candidates_order_the_replies(tmp_path: Path) -> None:
     assert any("'candidate' holds no whole numbers" in note for note in words.notes)
 
 
-def test_a_weight_is_taken_by_its_name_unless_somebody_says_no(tmp_path: Path) -> None:
+def test_weight_column_is_recognised_by_name_unless_refused(tmp_path: Path) -> None:
     rows = [{"prompt": "How?", "weight": 3, "reply": f"r{k}", "humor": k} for k in range(2)]
     rows.append({"prompt": "Why?", "weight": 1, "reply": "r", "humor": 1})
     assert import_table(lines(tmp_path, *rows)).table.weights.tolist() == [3, 1]
@@ -180,29 +182,29 @@ def test_a_weight_is_taken_by_its_name_unless_somebody_says_no(tmp_path: Path) -
     assert any("'weight' holds no numbers" in note for note in words.notes)
 
 
-def test_every_command_that_reads_a_table_says_how(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_that_reads_a_table_prints_the_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     columns = {
         "prompt": ["How?", "How?", "Why?", "Why?"],
         "reply": list("abcd"),
         "humor": [0.0, 1, 2, 4],
         "step": [1, 2, 3, 4],
     }
-    path, again = tmp_path / "scored.parquet", tmp_path / "again.parquet"
+    path, second_path = tmp_path / "scored.parquet", tmp_path / "again.parquet"
     pq.write_table(pa.table(columns), path)
     commands = (
         ["values", str(path)],
         ["groups", str(path), "--target", "humor=1.5", "--compare", str(path)],
-        ["build", "--rescore", str(path), "--out", str(again), "--values", "diversity"],
+        ["build", "--rescore", str(path), "--out", str(second_path), "--values", "diversity"],
     )
     for command in commands:
         assert main(command) == 0
         error = capsys.readouterr().err
         assert "is read as an import reads it: 'step' numbers the rows" in error, command
         assert error.count("Left out: step.") == (2 if command[0] == "groups" else 1)
-    assert not table_format.load(again).reading
+    assert not table_format.load(second_path).reading
 
 
-def test_a_list_counts_foreign_files_as_loading_them_does(tmp_path: Path) -> None:
+def test_list_counts_third_party_files_as_loading_does(tmp_path: Path) -> None:
     ids = ["0", "0", "0", "0"]
     columns = {
         "prompt_id": ids,
@@ -221,7 +223,7 @@ def test_a_list_counts_foreign_files_as_loading_them_does(tmp_path: Path) -> Non
     assert describe(tmp_path / "c.parquet").fault.startswith("c.parquet lacks the column 'reply', so it is no table.")
 
 
-def test_a_reply_that_is_left_out_does_not_move_the_numbers_of_the_others(tmp_path: Path) -> None:
+def test_left_out_reply_does_not_shift_candidate_numbers(tmp_path: Path) -> None:
     rows = [{"prompt": "How?", "candidate": k, "reply": f"r{k}", "humor": k} for k in (0, 2, 3)]
     table = import_table(lines(tmp_path, *rows)).table
     assert table.replies == ("r0", "r2", "r3")

@@ -1,4 +1,4 @@
-"""Files of other people become tables."""
+"""Tests of importing third-party files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.tables import make_table
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_gives_the_same_table(kind: str, tmp_path: Path):
+def test_every_format_gives_the_same_table(kind: str, tmp_path: Path):
     path = KINDS[kind](tmp_path)
     imported = import_table(path, date="2026-11-24")
     table = imported.table
@@ -48,8 +48,8 @@ def test_every_kind_gives_the_same_table(kind: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_chunks_change_nothing(kind: str, tmp_path: Path, small_steps: None):
-    test_every_kind_gives_the_same_table(kind, tmp_path)
+def test_chunk_size_changes_nothing(kind: str, tmp_path: Path, small_steps: None):
+    test_every_format_gives_the_same_table(kind, tmp_path)
 
 
 def test_rows_in_any_order_become_prompts_in_order(tmp_path: Path, small_steps: None):
@@ -71,29 +71,29 @@ def test_rows_in_any_order_become_prompts_in_order(tmp_path: Path, small_steps: 
     assert [report for report in reports if report[0] == "reading"][-1] == ("reading", 1.0)
     assert reports[-1] == ("writing", 1.0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "out.parquet"]
-    ParquetOracle(out)  # which wants the replies to each prompt together
+    ParquetOracle(out)  # which requires the replies to each prompt to be adjacent
 
 
-def test_cells_that_look_like_something_else(tmp_path: Path):
-    """Formulas, markup, line ends, quotes and long cells are text; nothing runs and nothing is cut."""
+def test_cells_stay_text(tmp_path: Path):
+    """Formulas, markup, line ends, quotes and long cells stay text; nothing is evaluated or truncated."""
     texts = ["=1+1", '=HYPERLINK("http://x")', "+cmd|' /C calc'!A0", "@SUM(A1)", "-1", "a\r\nb\x0bc", 'say "hi"']
     texts += ["<script>alert(1)</script>", "é😀\u202eعربي", "x" * 300_000, ""]
     rows = pd.DataFrame({"prompt": "p", "reply": texts, "humor": np.arange(len(texts)) / 4})
     rows.to_csv(tmp_path / "a.csv", index=False)
     table = import_table(tmp_path / "a.csv").table
     assert list(table.replies) == texts
-    # Numbers that are formulas are refused and never reckoned out.
+    # Numbers written as formulas are refused and never evaluated.
     with pytest.raises(InputError, match=r"row 2, column 'humor' is '=1\+1', not a number"):
         import_table(write(tmp_path, "b.csv", "prompt,reply,humor\na,x,=1+1\na,y,2\n"))
 
 
-def test_numbers_of_parquet_are_texts_where_they_stand_for_texts(tmp_path: Path):
+def test_numbers_in_text_columns_of_parquet_become_text(tmp_path: Path):
     pd.DataFrame({"prompt": [7, 7], "reply": [1.5, 2.0], "humor": [1, 2]}).to_parquet(tmp_path / "a.parquet")
     table = import_table(tmp_path / "a.parquet").table
     assert (table.prompts, table.replies) == (("7",), ("1.5", "2.0"))
 
 
-def test_weights_are_one_number_a_prompt(tmp_path: Path):
+def test_weights_are_one_number_per_prompt(tmp_path: Path):
     rows = [reply(often=3), reply(often=3, reply="y"), reply(often=0.5, prompt="b")]
     path = write(tmp_path, "a.jsonl", lines(*rows))
     imported = import_table(path, weight_column="often", values=["humor"])
@@ -154,7 +154,7 @@ def test_held_out_prompts_of_a_csv_beside_weights(tmp_path: Path):
     assert "'held_out' holds no prompt out." in none.notes
 
 
-def test_a_split_of_something_else_holds_nothing_out(tmp_path: Path):
+def test_other_split_column_holds_nothing_out(tmp_path: Path):
     path = write(tmp_path, "a.jsonl", lines(reply(split="en"), reply(prompt="b", split="fr")))
     imported = import_table(path)
     assert imported.table.held_out.size == 0
@@ -169,7 +169,7 @@ def test_a_split_of_something_else_holds_nothing_out(tmp_path: Path):
     assert import_table(numbers, values=["split"]).table.values == ("split",)
 
 
-def test_a_preview_guesses_and_refuses_nothing(tmp_path: Path):
+def test_preview_guesses_and_refuses_nothing(tmp_path: Path):
     imported = preview(write(tmp_path, "a.csv", "asked,Response,humor,note,id\nhow?,x,1.5,good,7\n,y,,=1,8\n"))
     assert imported.kind == "CSV"
     assert imported.columns == ("asked", "Response", "humor", "note", "id")
@@ -181,13 +181,13 @@ def test_a_preview_guesses_and_refuses_nothing(tmp_path: Path):
         preview(write(tmp_path, "b.csv", "prompt,reply,humor\n"))
 
 
-def test_no_use_cases_where_a_person_says_so(tmp_path: Path):
+def test_use_cases_can_be_switched_off(tmp_path: Path):
     path = write(tmp_path, "a.jsonl", lines(reply(use_case="u"), reply(use_case="v")))
     assert import_table(path).table.use_cases == ("u", "v")
     assert import_table(path, use_case_column="").table.use_cases == ("All prompts",)
 
 
-def test_named_columns_in_the_order_asked_for(tmp_path: Path):
+def test_named_columns_keep_the_requested_order(tmp_path: Path):
     rows = [
         {"asked": "a", "said": "x", "who": "nurses", "text": "no", "b": 1, "a": True, "id": 7, "tokens": 3},
         {"asked": "a", "said": "y", "who": "doctors", "text": "no", "b": 2.5, "a": False, "id": 8, "tokens": 4},
@@ -206,8 +206,8 @@ def test_named_columns_in_the_order_asked_for(tmp_path: Path):
     assert import_table(path, **columns).table.values == ("b", "a")
 
 
-def test_a_reply_keeps_what_is_its_own(tmp_path: Path):
-    """One reply that happens to begin like its prompt does not repeat it; spaces that were moved do not count."""
+def test_reply_that_begins_like_its_prompt_is_kept(tmp_path: Path):
+    """A single reply that begins like its prompt is no echo; differences in whitespace do not matter."""
     rows = [{"question": "Hi", "answer": text, "humor": i} for i, text in enumerate(("Hi there", "Hello", "Good day"))]
     imported = import_table(write(tmp_path, "a.json", json.dumps(rows)))
     assert imported.table.replies == ("Hi there", "Hello", "Good day")
@@ -220,7 +220,7 @@ def test_a_reply_keeps_what_is_its_own(tmp_path: Path):
     assert any("humor is the same for every reply" in note for note in imported.notes)
 
 
-def test_repeated_rows_and_numbers_in_text_are_said(tmp_path: Path):
+def test_repeated_rows_and_numbers_in_text_are_noted(tmp_path: Path):
     rows = [{"prompt": "a", "reply": "x", "humor": "1.5"}] * 2 + [{"prompt": "a", "reply": "x", "humor": "2e-1"}]
     imported = import_table(write(tmp_path, "a.json", json.dumps(rows)))
     np.testing.assert_array_equal(imported.table.rewards.ravel(), [1.5, 1.5, 0.2])
@@ -230,7 +230,7 @@ def test_repeated_rows_and_numbers_in_text_are_said(tmp_path: Path):
     assert "numbers written as text" in message
 
 
-def test_the_command_writes_a_table_that_solves(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_command_writes_a_table_that_can_be_solved(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     original = make_table(prompts=12, candidates=8)
     prompts = np.repeat(original.prompts, 8)
     rows = pd.DataFrame(
@@ -264,17 +264,17 @@ def test_the_command_writes_a_table_that_solves(tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "b.parquet").exists()
 
 
-def test_a_table_of_our_own_can_be_read_again(tmp_path: Path):
+def test_exported_table_can_be_imported(tmp_path: Path):
     from map_core.data.table_format import save
 
     original = make_table(prompts=4, candidates=3)
     save(original, tmp_path / "made.parquet")
-    again = import_table(tmp_path / "made.parquet", values=["humor"]).table
-    np.testing.assert_array_equal(again.rewards, original.rewards[:, [2]])
-    assert again.use_cases == original.use_cases
-    assert again.prompts == original.prompts
+    restored = import_table(tmp_path / "made.parquet", values=["humor"]).table
+    np.testing.assert_array_equal(restored.rewards, original.rewards[:, [2]])
+    assert restored.use_cases == original.use_cases
+    assert restored.prompts == original.prompts
     done = import_file(tmp_path / "made.parquet", tmp_path / "taken.parquet")
     assert "taken as it is" in done.notes[0]
-    taken = load(tmp_path / "taken.parquet")
-    assert taken.metadata["sampling"] == original.metadata["sampling"]
-    assert (taken.tokens, taken.replies) == (original.tokens, original.replies)
+    imported = load(tmp_path / "taken.parquet")
+    assert imported.metadata["sampling"] == original.metadata["sampling"]
+    assert (imported.tokens, imported.replies) == (original.tokens, original.replies)

@@ -1,4 +1,4 @@
-"""Layouts of public data sets and tools: read as what they are, which is said."""
+"""Tests of layouts of public data sets and tools: recognised, read, and reported."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def written(folder: Path, rows: list[dict[str, Any]], kind: str = "jsonl") -> Pa
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "parquet", "csv", "repr.csv"])
 @pytest.mark.parametrize("layout", READ)
-def test_a_layout_is_read_as_what_it_is(layout: str, kind: str, tmp_path: Path) -> None:
+def test_layout_is_recognised(layout: str, kind: str, tmp_path: Path) -> None:
     rows, prompts, replies, rewards = READ[layout]
     if layout == "a chat and its completion" and kind == "parquet":
         rows = [row | {"completion": said("No.") if row["completion"] == "No." else row["completion"]} for row in rows]
@@ -189,7 +189,7 @@ def test_a_layout_is_read_as_what_it_is(layout: str, kind: str, tmp_path: Path) 
     assert chosen.table.replies == table.replies
 
 
-def test_a_file_with_a_row_a_reply_has_no_layout(tmp_path: Path) -> None:
+def test_file_with_one_row_per_reply_has_no_layout(tmp_path: Path) -> None:
     rows = [
         {"prompt": ASK, "reply": f"[{k}]", "chosen": k % 2, "rejected": 1 - k % 2, "note": {"k": 1}} for k in range(4)
     ]
@@ -201,7 +201,7 @@ def test_a_file_with_a_row_a_reply_has_no_layout(tmp_path: Path) -> None:
     assert table.replies == (reply,)
 
 
-def test_a_later_row_of_another_shape_is_refused_by_its_number(tmp_path: Path) -> None:
+def test_later_row_of_another_shape_is_refused_with_its_number(tmp_path: Path) -> None:
     rows = [{"messages": [*CHAT, *said("A tit.")], "wit": 1.5}] * 150 + [{"messages": CHAT, "wit": 1}]
     with pytest.raises(InputError, match="row 151 is not like the first ones: 'messages' holds no chat that ends with"):
         import_table(written(tmp_path, rows))
@@ -211,7 +211,7 @@ def test_a_later_row_of_another_shape_is_refused_by_its_number(tmp_path: Path) -
         import_table(written(tmp_path, rows))
 
 
-def test_a_score_that_is_missing_is_refused_and_the_others_are_named(tmp_path: Path) -> None:
+def test_missing_score_is_refused_with_the_available_ones(tmp_path: Path) -> None:
     rows, *_ = READ["completions with annotations"]
     (row,) = json.loads(json.dumps(rows))
     row["completions"][1]["annotations"]["wit"]["Rating"] = "N/A"
@@ -242,7 +242,7 @@ def test_rows_without_a_reply_are_counted(tmp_path: Path) -> None:
     )
 
 
-#: Pieces that rows are put together of at random.
+#: Parts from which random rows are composed.
 PIECES: tuple[Any, ...] = (None, 1, 2.5, True, "a", "5", "", ASK, [], {}, [1, 2], ["a", "b"], [[1], [2]], CHAT, LONG)
 PIECES += ([{"text": "a", "score": 1}, {"text": "b"}], {"wit": 1}, {"wit": {"rating": "N/A"}}, [None], said("a"))
 PIECES += (f"\n\nHuman: {ASK}\n\nAssistant: A tit.", '["a", "b"]', "[{'role': 'user', 'content': 'a'}]", "{oops")
@@ -261,14 +261,14 @@ NAMES += (
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_any_rows_are_read_or_refused_in_words(seed: int, tmp_path: Path) -> None:
+def test_random_rows_are_read_or_refused_with_a_message(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
     for _ in range(4):
         names = rng.choice(NAMES, int(rng.integers(2, 7)), replace=False)
         usual = {name: PIECES[rng.integers(len(PIECES))] for name in names}
         odd = {name: PIECES[rng.integers(len(PIECES))] for name in names}
         path = written(tmp_path, [usual, usual, odd if rng.random() < 0.5 else usual])
-        with suppress(InputError):  # and nothing else
+        with suppress(InputError):  # and no other exception
             table = import_table(path).table
             assert all(isinstance(text, str) for text in (*table.prompts, *table.replies))
 

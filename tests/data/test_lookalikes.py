@@ -1,4 +1,4 @@
-"""Prompts that differ only in what nobody sees are one prompt or several as somebody says, and never as it happens."""
+"""Tests of lookalikes: prompts with invisible differences are merged or kept apart as the user decides."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ SEEN = ("café one:\nsweet fruit?", "Café one: sweet fruit?", "Cafe one:\nsweet
 
 
 @pytest.mark.parametrize("kind", ALIKE)
-def test_what_is_not_seen(kind: str) -> None:
+def test_invisible_differences(kind: str) -> None:
     assert ALIKE[kind] != PLAIN
     assert visible(ALIKE[kind])[0] == visible(PLAIN)[0]
     assert visible(ALIKE[kind])[1] != 0
 
 
 @pytest.mark.parametrize("text", [*SEEN, "x\u00b2", "👨\u200d👩", "می\u200cخواهم", "\tCafé"])
-def test_what_is_seen(text: str) -> None:
+def test_visible_differences(text: str) -> None:
     plain = text.replace("\u00b2", "2").replace("\u200d", "").replace("\u200c", "")
     assert visible(text)[0] != visible(plain if plain != text else PLAIN)[0]
 
 
-def test_looking_twice_changes_nothing_more() -> None:
+def test_normalisation_is_idempotent() -> None:
     rng = np.random.default_rng(5)
     letters = [
         "a",
@@ -75,9 +75,9 @@ def test_looking_twice_changes_nothing_more() -> None:
         assert visible(once) == (once, 0)
 
 
-def rows(prompts: list[str], **more: list[object]) -> list[dict[str, object]]:
+def rows(prompts: list[str], **columns: list[object]) -> list[dict[str, object]]:
     return [
-        {"prompt": prompt, "reply": f"r{k}", "humor": k} | {name: cells[k] for name, cells in more.items()}
+        {"prompt": prompt, "reply": f"r{k}", "humor": k} | {name: cells[k] for name, cells in columns.items()}
         for k, prompt in enumerate(prompts)
     ]
 
@@ -89,9 +89,7 @@ def lines(folder: Path, content: list[dict[str, object]]) -> Path:
 
 
 @pytest.mark.parametrize("kind", ALIKE)
-def test_the_command_refuses_until_an_option_says_which(
-    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_refuses_until_an_option_decides(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = lines(tmp_path, rows([PLAIN, ALIKE[kind], "Why?", PLAIN])), tmp_path / "o.parquet"
     assert main(["import", str(path), "--out", str(out)]) == 1
     error = capsys.readouterr().err
@@ -109,25 +107,25 @@ def test_the_command_refuses_until_an_option_says_which(
     assert "1 prompt looks like an earlier one and is kept apart." in apart.notes
 
 
-def test_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunk_size_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = lines(tmp_path, rows(["Why?", ALIKE["a no-break space"], PLAIN, "Why?", *ALIKE.values()]))
-    whole = import_table(path, lookalikes="merge").table
+    table = import_table(path, lookalikes="merge").table
     monkeypatch.setattr(readers, "ROWS", 2)
     monkeypatch.setattr(writer, "PARTITION", 1)
     pieces = import_table(path, lookalikes="merge").table
-    assert pieces.prompts == whole.prompts == ("Why?", ALIKE["a no-break space"])
-    assert pieces.replies == whole.replies
+    assert pieces.prompts == table.prompts == ("Why?", ALIKE["a no-break space"])
+    assert pieces.replies == table.replies
     assert pieces.candidates.tolist() == [2, len(ALIKE) + 2]
 
 
-def test_ids_tell_prompts_apart_that_look_alike(tmp_path: Path) -> None:
+def test_ids_distinguish_lookalikes(tmp_path: Path) -> None:
     path = lines(tmp_path, rows([PLAIN, f"{PLAIN} "], prompt_id=["a", "b"]))
     assert import_table(path).table.prompt_ids == ("a", "b")
     with pytest.raises(UnansweredError, match="--lookalikes"):
         import_table(lines(tmp_path, rows([PLAIN, f"{PLAIN} "], prompt_id=["a", "a"])))
 
 
-def test_use_cases_tell_prompts_apart_that_look_alike(tmp_path: Path) -> None:
+def test_use_cases_distinguish_lookalikes(tmp_path: Path) -> None:
     path = lines(tmp_path, rows([PLAIN, f"{PLAIN} "], use_case=["u", "v"]))
     assert len(import_table(path).table.prompts) == 2
 
@@ -142,9 +140,7 @@ def test_merged_prompts_have_one_weight(tmp_path: Path) -> None:
     assert flags.held_out.tolist() == [True, False]
 
 
-def test_a_foreign_table_is_not_solved_on_until_it_is_imported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_third_party_table_must_be_imported_before_a_solve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = tmp_path / "a.parquet", tmp_path / "o.parquet"
     columns = {"prompt": [PLAIN] * 2 + [f"{PLAIN} "] * 2, "reply": list("abcd"), "humor": [0.0, 1.0, 2.0, 4.0]}
     pq.write_table(pa.table(columns), path)
@@ -156,7 +152,7 @@ def test_a_foreign_table_is_not_solved_on_until_it_is_imported(
     assert len(table_file.load(out).prompts) == 1
 
 
-def test_a_column_left_out_in_which_prompts_differ_is_asked_for(tmp_path: Path) -> None:
+def test_left_out_column_in_which_prompts_differ_is_a_question(tmp_path: Path) -> None:
     content = rows(["How?", "How?", "Why?"], passage=["Rain.", "Sun.", ""])
     with pytest.raises(UnansweredError) as raised:
         import_table(lines(tmp_path, content))
@@ -172,7 +168,7 @@ def test_a_column_left_out_in_which_prompts_differ_is_asked_for(tmp_path: Path) 
     assert len(import_table(lines(tmp_path, same)).table.prompts) == 2
 
 
-def test_who_asked_is_no_part_of_the_prompt(tmp_path: Path) -> None:
+def test_author_is_no_part_of_the_prompt(tmp_path: Path) -> None:
     content = rows(["How?", "How?", "Why?"], persona=["a pirate", "a nurse", "a pirate"])
     with pytest.raises(UnansweredError, match="the column 'persona' is in no prompt"):
         import_table(lines(tmp_path, content))
@@ -188,7 +184,7 @@ def test_a_system_message_is_a_turn_of_the_prompt(tmp_path: Path) -> None:
     assert preview(path).guess.system == "system"
 
 
-def test_as_many_prompts_are_kept_as_there_are(tmp_path: Path) -> None:
+def test_all_distinct_prompts_are_kept(tmp_path: Path) -> None:
     finder = Lookalikes()
     for text in (PLAIN, "Why?", *ALIKE.values()):
         finder.add("u", text, "")
@@ -196,7 +192,7 @@ def test_as_many_prompts_are_kept_as_there_are(tmp_path: Path) -> None:
     assert finder.first_alike.tolist() == [0, 1, *[0] * len(ALIKE)]
 
 
-def test_all_that_is_open_is_asked_at_once(tmp_path: Path) -> None:
+def test_all_open_questions_are_asked_together(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("prompt;reply;elo;rating\nHow?;a;900;1,500\nHow?\u00a0;b;1,200;2,500\n")
     with pytest.raises(UnansweredError) as raised:

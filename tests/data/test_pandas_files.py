@@ -1,4 +1,4 @@
-"""Files as pandas writes them, with every kind of column and index: what pandas reads back is what an import gives."""
+"""Tests of files written by pandas, with every kind of column and index: an import equals what pandas reads back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def frame() -> pd.DataFrame:
     return pd.DataFrame({"prompt": PROMPTS, "reply": list("abcd"), "humor": HUMOR})
 
 
-#: A column of four rewards in each of pandas' types, and the numbers that it holds.
+#: A column of four rewards in each of pandas' types, and its numbers.
 DTYPES: dict[str, pd.Series] = {
     "float64": pd.Series(HUMOR),
     "float32": pd.Series(HUMOR, dtype="float32"),
@@ -68,7 +68,7 @@ def written(data: pd.DataFrame, folder: Path, how: str) -> Path:
 
 
 def assert_rewards(path: Path, rewards: dict[str, pd.Series]) -> None:
-    """The file's values are these columns, in the order of their prompts."""
+    """Check that the file's values are these columns, in the order of their prompts."""
     for read in (import_table, table_file.load) if path.suffix == ".parquet" else (import_table,):
         table = read(path)
         table = getattr(table, "table", table)
@@ -117,7 +117,7 @@ def test_an_index_is_no_value(index: str, how: str, tmp_path: Path) -> None:
             import_table(path)
         return
     named = [name for name in data.index.names if name in ("place", "run", "turn")]
-    if how == "csv" and named:  # in CSV nothing tells them from other columns
+    if how == "csv" and named:  # in CSV they cannot be distinguished from other columns
         assert import_table(path).table.values == (*named, "humor")
     else:
         assert_rewards(path, {"humor": pd.Series(HUMOR)})
@@ -134,7 +134,7 @@ def test_dates_are_no_values(how: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.filterwarnings("ignore:The default 'epoch' date format|.*epoch.*")
 def test_dates_of_json_are_no_values(lines: bool, style: Literal["iso", "epoch"], tmp_path: Path) -> None:
-    """As numbers of milliseconds they are known by the usual names of such columns alone."""
+    """As numbers of milliseconds, only usual column names identify them."""
     data = frame().assign(created_at=pd.date_range("2026-01-01", periods=4))
     data.to_json(tmp_path / "data.json", orient="records", lines=lines, date_format=style)
     assert_rewards(tmp_path / "data.json", {"humor": pd.Series(HUMOR)})
@@ -142,7 +142,7 @@ def test_dates_of_json_are_no_values(lines: bool, style: Literal["iso", "epoch"]
 
 @pytest.mark.parametrize("how", WRITE)
 @pytest.mark.parametrize("dtype", ["float64", "Int64", "boolean", "Float64", "int64[pyarrow]", "double[pyarrow]"])
-def test_a_missing_reward_is_refused_by_its_row(dtype: str, how: str, tmp_path: Path) -> None:
+def test_missing_reward_is_refused_with_its_row(dtype: str, how: str, tmp_path: Path) -> None:
     column = DTYPES[dtype].astype("float64" if dtype == "float64" else DTYPES[dtype].dtype)
     column[2] = np.nan if dtype == "float64" else pd.NA
     path = written(frame().assign(humor=column), tmp_path, how)
@@ -154,7 +154,7 @@ def test_a_missing_reward_is_refused_by_its_row(dtype: str, how: str, tmp_path: 
 
 
 @pytest.mark.parametrize("orient", ["table", "split", "columns", "index"])
-def test_other_orientations_are_refused_with_the_line_that_reads_them(orient: str, tmp_path: Path) -> None:
+def test_other_orientations_are_refused_with_a_conversion(orient: str, tmp_path: Path) -> None:
     path = tmp_path / "data.json"
     frame().to_json(path, orient=orient)  # type: ignore[call-overload]
     with pytest.raises(InputError, match=rf'orient="{orient}"'):

@@ -1,4 +1,4 @@
-"""Prompt files: weights, prompts that are held out, prompts that come again; bad ones are named by line."""
+"""Tests of prompt files: weights, held-out prompts, repeated prompts; errors name the line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def read(tmp_path: Path, text: str, name: str = "p.jsonl", **how: bool) -> tuple
     return read_prompts(path, **how)
 
 
-def test_weights_and_what_is_held_out(tmp_path: Path) -> None:
+def test_weights_and_held_out_prompts(tmp_path: Path) -> None:
     lines = '{"prompt": "a", "weight": 2.5}\n{"prompt": "b", "count": 7, "held_out": true}\n{"prompt": "c"}\n'
     prompts = read(tmp_path, lines)
     assert [(p.text, p.weight, p.held_out) for p in prompts] == [("a", 2.5, False), ("b", 7.0, True), ("c", 1.0, False)]
@@ -29,7 +29,7 @@ def test_weights_and_what_is_held_out(tmp_path: Path) -> None:
     ]
 
 
-def test_prompts_that_come_again_can_count(tmp_path: Path) -> None:
+def test_repeated_prompts_can_count(tmp_path: Path) -> None:
     text = "where is my parcel?\nthanks\nwhere is my parcel?\n\nwhere is my parcel?  \n"
     with pytest.raises(InputError, match=r"same prompt in line 1 and line 3.* let it count as often as it comes"):
         read(tmp_path, text, "p.txt")
@@ -41,7 +41,7 @@ def test_prompts_that_come_again_can_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("weight", ["0", "-1", '"many"', "null", "true", "1e300", "NaN", "[]"])
-def test_weights_that_are_none_are_named(tmp_path: Path, weight: str) -> None:
+def test_invalid_weights_are_reported(tmp_path: Path, weight: str) -> None:
     with pytest.raises(InputError, match=r"Line 2 of .* has the weight .*; expected a number above 0"):
         read(tmp_path, f'{{"prompt": "a"}}\n{{"prompt": "b", "weight": {weight}}}\n')
 
@@ -60,11 +60,11 @@ def test_held_out_is_true_or_false(tmp_path: Path) -> None:
 
 def test_a_share_of_each_use_case_is_held_out_whatever_the_order() -> None:
     prompts = [Prompt(f"p{n}", "a" if n < 10 else "b", f"text {n}") for n in range(30)]
-    held = hold_out(prompts, 0.2)
-    assert [sum(p.held_out for p in held if p.use_case == case) for case in "ab"] == [2, 4]
-    assert [p.id for p in held] == [p.id for p in prompts]
+    held_out = hold_out(prompts, 0.2)
+    assert [sum(p.held_out for p in held_out if p.use_case == case) for case in "ab"] == [2, 4]
+    assert [p.id for p in held_out] == [p.id for p in prompts]
     turned = hold_out(prompts[::-1], 0.2)
-    assert {p.id for p in turned if p.held_out} == {p.id for p in held if p.held_out}
+    assert {p.id for p in turned if p.held_out} == {p.id for p in held_out if p.held_out}
     assert not any(p.held_out for p in hold_out(prompts, 0.0))
     for wrong in (-0.1, 1.0, float("nan")):
         with pytest.raises(InputError, match="expected a share from 0 to below 1"):
@@ -90,7 +90,7 @@ def test_any_text_is_a_prompt(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "text"), [("p.txt", " \n\t\n"), ("p.jsonl", ""), ("p.csv", "prompt\n")])
-def test_no_prompts_is_said(tmp_path: Path, name: str, text: str) -> None:
+def test_file_without_prompts_is_reported(tmp_path: Path, name: str, text: str) -> None:
     with pytest.raises(InputError, match="has no prompts"):
         read(tmp_path, text, name)
 
@@ -109,7 +109,7 @@ def test_no_prompts_is_said(tmp_path: Path, name: str, text: str) -> None:
         ("p.jsonl", '{"prompt": "Why\u2028not?"}'.encode(), ["Why\u2028not?"], [1]),
     ],
 )
-def test_files_as_people_bring_them(tmp_path: Path, name: str, content: bytes, texts: list[str], weights: list[float]):
+def test_common_file_variants(tmp_path: Path, name: str, content: bytes, texts: list[str], weights: list[float]):
     path = tmp_path / name
     path.write_bytes(content)
     prompts = read_prompts(path)
@@ -134,14 +134,14 @@ def test_files_as_people_bring_them(tmp_path: Path, name: str, content: bytes, t
         ("p.txt", "Warum schläft er?".encode("cp1252"), r"byte 0xe4 at position 10.*Windows"),
     ],
 )
-def test_what_would_change_a_prompt_is_refused(tmp_path: Path, name: str, content: bytes, message: str):
+def test_ambiguous_fields_are_refused(tmp_path: Path, name: str, content: bytes, message: str):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_prompts(path)
 
 
-def test_fields_are_known_by_their_letters_alone(tmp_path: Path):
+def test_field_names_ignore_case_and_punctuation(tmp_path: Path):
     path = tmp_path / "p.jsonl"
     path.write_text('{"Prompt": "Why?", "usecase": "Care", "heldout": true, "Weight": 2, "source": "mail"}')
     (prompt,) = read_prompts(path)

@@ -1,4 +1,4 @@
-"""What cannot be used of other people's files is refused by row and column."""
+"""Tests of refused third-party files: messages name the row and the column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from map_core.errors import InputError
 from tests.data.foreign_files import KINDS, lines, reply, write
 
 
-def test_an_error_of_a_later_chunk_names_its_row(tmp_path: Path, small_steps: None):
+def test_error_in_a_later_chunk_names_its_row(tmp_path: Path, small_steps: None):
     rows = [reply(humor=n) for n in range(9)]
     rows[6]["humor"] = rows[8]["humor"] = None
     with pytest.raises(InputError, match=r"row 7, column 'humor' is empty \(and 1 more like it, in row 9\)"):
@@ -28,9 +28,7 @@ def test_an_error_of_a_later_chunk_names_its_row(tmp_path: Path, small_steps: No
 
 
 @pytest.mark.parametrize(("above", "header"), [("", 1), ("\n \n", 3), (",,\n", 2), ("sep=,\n,,\n", 2)])
-def test_rows_are_counted_as_a_spreadsheet_counts_them_whatever_is_above_the_header(
-    tmp_path: Path, above: str, header: int
-):
+def test_row_numbers_are_those_of_a_spreadsheet(tmp_path: Path, above: str, header: int):
     path = write(tmp_path, "a.csv", f"{above}prompt,reply,humor\na,x,1\n\na,y,funny\n")
     with pytest.raises(InputError, match=f"row {header} is the header.: row {header + 3}, column 'humor' is 'funny'"):
         import_table(path)
@@ -48,7 +46,7 @@ def test_rows_are_counted_as_a_spreadsheet_counts_them_whatever_is_above_the_hea
         ((1, 0, 0), "row 2, column 'held_out' differs from an earlier row with the same prompt"),
     ],
 )
-def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], message: str):
+def test_invalid_flags_are_refused(tmp_path: Path, flags: tuple[object, ...], message: str):
     prompts = ("a", "a", "b")
     rows = [reply(prompt=prompt, held_out=flag) for prompt, flag in zip(prompts, flags, strict=True)]
     with pytest.raises(InputError, match=message):
@@ -142,7 +140,7 @@ def test_flags_that_cannot_be_used(tmp_path: Path, flags: tuple[object, ...], me
         ("a.json", lines({"prompt": {"0": "a"}, "reply": {"0": "x"}, "humor": {"0": 1}}), "no column of numbers"),
     ],
 )
-def test_what_cannot_be_used(name: str, content: str | bytes, message: str, tmp_path: Path):
+def test_invalid_files_are_refused(name: str, content: str | bytes, message: str, tmp_path: Path):
     with pytest.raises(InputError, match=message):
         import_table(write(tmp_path, name, content))
 
@@ -161,6 +159,6 @@ def test_what_cannot_be_used(name: str, content: str | bytes, message: str, tmp_
         ({"reply_column": "generated", "use_case_column": "generated"}, "'generated' already has another role"),
     ],
 )
-def test_columns_that_are_not_there(options: dict, message: str, tmp_path: Path):
+def test_missing_columns_are_reported(options: dict, message: str, tmp_path: Path):
     with pytest.raises(InputError, match=message):
         import_table(KINDS["CSV"](tmp_path), **options)

@@ -1,4 +1,4 @@
-"""Layouts of data sets and tools that are refused with lines that make rows of them."""
+"""Tests of unsupported layouts: they are refused with code that converts them to rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PROMPTFOO = {
     },
 }
 FLAT = [{"prompt": ASK, "reply": f"r{k}", "wit": 0.5 * k} for k in range(3)]
-#: Files that are refused: their name, what stands in them and beside them, and what their lines make of them.
+#: Refused files: name, content, another file beside it, and the replies and values that the code produces.
 REFUSED: dict[str, tuple[str, Any, dict[str, Any], tuple[str, ...], tuple[str, ...]]] = {
     "samples of an evaluation": ("a.jsonl", [EVALUATION] * 2, {}, ("A tit.", "A tit."), ("exact_match",)),
     "results of an evaluation in one object": ("a.json", PROMPTFOO, {}, ("r0", "r1"), ("score", "namedScores.wit")),
@@ -109,12 +109,12 @@ REFUSED: dict[str, tuple[str, Any, dict[str, Any], tuple[str, ...], tuple[str, .
 
 @pytest.mark.parametrize("indented", [False, True])
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_layout_that_is_not_read_is_refused_with_lines_that_make_rows_of_it(
+def test_unsupported_layout_is_refused_with_code_that_converts_it(
     kind: str, indented: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, content, beside, replies, values = REFUSED[kind]
+    name, content, other_file, replies, values = REFUSED[kind]
     monkeypatch.chdir(tmp_path)
-    for file, rows in {name: content, **beside}.items():
+    for file, rows in {name: content, **other_file}.items():
         lines = isinstance(rows, list) and file.endswith("l")
         text = "\n".join(map(json.dumps, rows)) if lines else json.dumps(rows, indent=1 if indented else None)
         Path(file).write_text(text)

@@ -1,4 +1,4 @@
-"""The table: what is written is read back, and what cannot be used is refused in words."""
+"""Tests of the reward table: round trips through its file, and messages for invalid input."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from tests.tables import USE_CASES, make_table
 def test_round_trip(tmp_path: Path):
     table = make_table()
     save(table, tmp_path / "table.parquet")
-    again = load(tmp_path / "table.parquet")
-    np.testing.assert_array_equal(again.rewards, table.rewards)
-    np.testing.assert_array_equal(again.offsets, table.offsets)
-    np.testing.assert_array_equal(again.log_probs, table.log_probs)
+    restored = load(tmp_path / "table.parquet")
+    np.testing.assert_array_equal(restored.rewards, table.rewards)
+    np.testing.assert_array_equal(restored.offsets, table.offsets)
+    np.testing.assert_array_equal(restored.log_probs, table.log_probs)
     for name in ("values", "prompt_ids", "prompts", "use_cases", "replies", "tokens"):
-        assert getattr(again, name) == getattr(table, name)
-    assert again.metadata["seed"] == 0
+        assert getattr(restored, name) == getattr(table, name)
+    assert restored.metadata["seed"] == 0
     assert load_metadata(tmp_path / "table.parquet")["sampling"]["top_k"] == 50
     assert [p.name for p in tmp_path.iterdir()] == ["table.parquet"]
 
 
-def test_rows_in_any_order_are_put_in_order(tmp_path: Path):
+def test_rows_are_sorted_by_prompt(tmp_path: Path):
     table = make_table(prompts=4, candidates=3)
     save(table, tmp_path / "a.parquet")
     data = pq.read_table(tmp_path / "a.parquet")
     pq.write_table(data.take(pa.array([7, 2, 0, 1, 6, 8, 3, 5, 4, 11, 9, 10])), tmp_path / "b.parquet")
-    again = load(tmp_path / "b.parquet")
-    assert again.prompt_ids == ("p02", "p00", "p01", "p03")
-    np.testing.assert_array_equal(again.rewards[again.rows(1)], table.rewards[table.rows(0)])
+    restored = load(tmp_path / "b.parquet")
+    assert restored.prompt_ids == ("p02", "p00", "p01", "p03")
+    np.testing.assert_array_equal(restored.rewards[restored.rows(1)], table.rewards[table.rows(0)])
 
 
 def test_use_cases(tmp_path: Path):
@@ -65,7 +65,7 @@ def plain(rows: int = 4, **columns: object) -> pa.Table:
     return pa.table(defaults | columns)
 
 
-def test_a_table_of_ones_own(tmp_path: Path):
+def test_custom_table(tmp_path: Path):
     pq.write_table(plain(wit=[1, 2, 3, 4]), tmp_path / "own.parquet")
     table = load(tmp_path / "own.parquet")
     assert table.values == ("humor", "wit")
@@ -83,13 +83,13 @@ def test_a_table_of_ones_own(tmp_path: Path):
         ({"prompt_id": ["a"] * 4, "candidate": [0, 1, 2, 2]}, "one candidate of a prompt twice"),
     ],
 )
-def test_rewards_that_cannot_be_used(tmp_path: Path, columns: dict[str, object], message: str):
+def test_invalid_rewards_are_refused(tmp_path: Path, columns: dict[str, object], message: str):
     pq.write_table(plain(**columns), tmp_path / "bad.parquet")
     with pytest.raises(InputError, match=message):
         load(tmp_path / "bad.parquet")
 
 
-def test_files_that_are_no_tables(tmp_path: Path):
+def test_files_that_are_no_tables_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match="There is no table at"):
         load(tmp_path / "missing.parquet")
     (tmp_path / "text.parquet").write_text("prompt,reply,humor\n")
@@ -118,7 +118,7 @@ def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_notes_say_what_a_reader_should_know():
+def test_notes_about_a_table():
     table = make_table(prompts=4, candidates=2)
     rewards = table.rewards.copy()
     rewards[:, 1] = 5.0
@@ -157,18 +157,18 @@ def test_shapes_must_fit(change: dict[str, object]):
 
 
 def test_replies_keep_the_numbers_of_their_candidates(tmp_path):
-    made = make_table(prompts=3, candidates=4)
-    gaps = replace(made, numbers=np.array([0, 1, 2, 3, 0, 2, 3, 7, 1, 2, 3, 4]))
-    assert [made.candidate_of(row) for row in (0, 5, 11)] == [0, 1, 3]
+    table = make_table(prompts=3, candidates=4)
+    gaps = replace(table, numbers=np.array([0, 1, 2, 3, 0, 2, 3, 7, 1, 2, 3, 4]))
+    assert [table.candidate_of(row) for row in (0, 5, 11)] == [0, 1, 3]
     assert [gaps.candidate_of(row) for row in (0, 5, 11)] == [0, 2, 4]
     assert [gaps.row_of(1, candidate) for candidate in (-1, 0, 1, 2, 7, 8)] == [None, 4, None, 5, 7, None]
-    assert [made.row_of(1, candidate) for candidate in (-1, 0, 3, 4)] == [None, 4, 7, None]
+    assert [table.row_of(1, candidate) for candidate in (-1, 0, 3, 4)] == [None, 4, 7, None]
     assert gaps.take([2, 1]).numbers.tolist() == [1, 2, 3, 4, 0, 2, 3, 7]
     save(gaps, tmp_path / "gaps.parquet")
     np.testing.assert_array_equal(load(tmp_path / "gaps.parquet").numbers, gaps.numbers)
-    save(made, tmp_path / "made.parquet")
+    save(table, tmp_path / "made.parquet")
     assert not load(tmp_path / "made.parquet").numbers.size
     with pytest.raises(InputError, match="numbers has 3 entries"):
-        replace(made, numbers=np.arange(3))
+        replace(table, numbers=np.arange(3))
     with pytest.raises(InputError, match="do not rise"):
-        replace(made, numbers=np.array([0, 1, 2, 3, 0, 2, 2, 7, 1, 2, 3, 4]))
+        replace(table, numbers=np.array([0, 1, 2, 3, 0, 2, 2, 7, 1, 2, 3, 4]))

@@ -1,4 +1,4 @@
-"""Replies of a table as people read them: those with as many tokens as were allowed are marked, and no others."""
+"""Tests of replies as people read them: only those that reached the token limit are marked as cut."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def with_tokens(**metadata: object):
     return replace(TABLE, replies=("It is ", "It is.", "It.", "It is so"), tokens=tokens, metadata=metadata)
 
 
-def test_a_reply_that_used_all_its_tokens_was_cut():
+def test_reply_with_all_its_tokens_counts_as_cut():
     table = with_tokens(sampling=SAMPLING)
     assert [is_cut(table, row) for row in range(4)] == [True, False, False, True]
     assert [shown_reply(table, row) for row in range(4)] == ["It is\u00a0…", "It is.", "It.", "It is so\u00a0…"]
 
 
 @pytest.mark.parametrize("metadata", [{}, {"sampling": {}}, {"sampling": None}, {"sampling": {"max_new_tokens": "3"}}])
-def test_where_the_limit_is_not_known_nothing_is_called_cut(metadata: dict):
+def test_without_a_known_limit_no_reply_counts_as_cut(metadata: dict):
     assert not any(is_cut(with_tokens(**metadata), row) for row in range(4))
 
 
-def test_without_tokens_nothing_is_called_cut():
+def test_without_tokens_no_reply_counts_as_cut():
     assert not is_cut(replace(with_tokens(sampling=SAMPLING), tokens=()), 0)

@@ -1,4 +1,4 @@
-"""Random subsets of K replies: disjoint until all are used, and a forecast for K is what choosing among K gives."""
+"""Tests of random subsets of K replies: disjoint until all are used, and forecasts for choosing among K."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_pairs_of_three_replies_by_hand():
     assert oracle.log_candidates == pytest.approx(math.log(2))
 
 
-def test_every_reply_is_in_one_subset_of_a_shuffle():
+def test_subsets_of_a_shuffle_partition_the_replies():
     table = make_table(prompts=5, candidates=16)
     smaller = subsample_candidates(table, 4, subsets=8)
     assert smaller.candidates.tolist() == [4] * 40
@@ -47,8 +47,8 @@ def test_every_reply_is_in_one_subset_of_a_shuffle():
     assert smaller.use_cases[-1] == table.use_cases[-1]
 
 
-def test_the_forecast_is_the_average_over_all_subsets():
-    # Six replies of which three are drawn: the twenty subsets, taken one by one, at fixed weights.
+def test_forecast_averages_over_all_subsets():
+    # Three of six replies are drawn: all twenty subsets enumerated, at fixed weights.
     table = one_prompt([0.1, 0.4, 0.2, 0.9, 0.7, 0.3])
     weight = 3.0
     levels = []
@@ -82,7 +82,7 @@ def test_prompts_with_few_replies_keep_them_and_count_the_same():
     assert MemoryOracle.of(smaller, Form.PER_PROMPT).prompts == 8
 
 
-def test_as_many_candidates_as_there_are_change_nothing_and_seeds_repeat():
+def test_all_candidates_change_nothing_and_seeds_are_reproducible():
     table = make_table(prompts=4, candidates=8)
     assert subsample_candidates(table, 8) is table
     np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""Empty databases: SQLite, and a PostgreSQL server that is started once."""
+"""Fixtures with empty databases: SQLite, and a PostgreSQL server that is started once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def postgres():
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def address(request, tmp_path):
-    """Of a database in which nothing is yet."""
+    """Return the address of an empty database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'palettes.sqlite'}"
     server = request.getfixturevalue("postgres")

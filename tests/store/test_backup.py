@@ -1,4 +1,4 @@
-"""The drill: a backup of a database in use, its loss, and its return, for SQLite and PostgreSQL."""
+"""Tests of backup and restore: of a database in use, after its loss, for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def names(address: str) -> set[str]:
         opened.close()
 
 
-def test_the_drill(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_backup_and_restore(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     tables = tmp_path / "tables"
     tables.mkdir()
     kept_files = {
@@ -67,14 +69,14 @@ def test_the_drill(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         writer.join()
     opened.close()
     assert "6 files in" in capsys.readouterr().out
-    kept = names(address)
+    names_before = names(address)
     shutil.rmtree(tmp_path / "live")
     shutil.rmtree(tables)
     assert main(["restore", str(tmp_path / "kept")]) == 0
     back = names(address)
-    assert {f"Before {number}" for number in range(5)} <= back <= kept
+    assert {f"Before {number}" for number in range(5)} <= back <= names_before
     assert {str(p.relative_to(tables)): p.read_bytes() for p in tables.rglob("*") if p.is_file()} == kept_files
-    # What is there is not replaced without a word.
+    # An existing database is not replaced unless that is confirmed.
     assert main(["restore", str(tmp_path / "kept")]) == 1
     assert "already. Move it away, or use --replace." in capsys.readouterr().err
     assert main(["restore", str(tmp_path / "kept"), "--replace"]) == 0
@@ -82,7 +84,7 @@ def test_the_drill(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert names(address) == back
 
 
-def test_a_damaged_backup_touches_nothing(address: str, tmp_path: Path):
+def test_damaged_backup_changes_nothing(address: str, tmp_path: Path):
     opened = open_database(address)
     palettes.save(opened, WARM, "Kept")
     opened.close()
@@ -106,7 +108,7 @@ def test_a_damaged_backup_touches_nothing(address: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("place", ["_prepare_sqlite", "atomic_write", "_place_sqlite", "open_database"])
-def test_a_restore_that_is_interrupted_is_said_and_loses_nothing(
+def test_interrupted_restore_is_reported_and_loses_nothing(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ):
     tables = tmp_path / "tables"
@@ -140,13 +142,13 @@ def test_a_restore_that_is_interrupted_is_said_and_loses_nothing(
         assert names(f"{address}.before-restore") == {"Before", "After"}
 
 
-def test_what_was_written_ahead_is_kept_with_the_file_before(address: str, tmp_path: Path):
+def test_write_ahead_log_is_kept_with_the_replaced_file(address: str, tmp_path: Path):
     live = Path(address.removeprefix("sqlite:///"))
     opened = open_database(address)
     palettes.save(opened, WARM, "Kept")
     back_up(address, None, tmp_path / "kept")
     palettes.save(opened, WARM, "Ahead")
-    # As after a kill: what was written last is not in the file itself.
+    # As after a kill: the last writes are in the write-ahead log only.
     shutil.copytree(live.parent, tmp_path / "killed")
     opened.close()
     killed = f"sqlite:///{tmp_path / 'killed' / live.name}"
@@ -156,7 +158,7 @@ def test_what_was_written_ahead_is_kept_with_the_file_before(address: str, tmp_p
 
 
 @pytest.mark.parametrize("named", ["nonsense", "mysql://host/database", "sqlite:///:memory:"])
-def test_an_address_that_is_none_ends_in_words(
+def test_invalid_address_is_reported(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv(SETTING, named)
@@ -164,7 +166,7 @@ def test_an_address_that_is_none_ends_in_words(
     assert SETTING in capsys.readouterr().err
 
 
-def test_a_full_disk_ends_in_words_and_leaves_nothing(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_full_disk_is_reported_and_leaves_nothing(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     opened = open_database(address)
     palettes.save(opened, WARM, "Kept")
     opened.close()
@@ -187,7 +189,7 @@ def test_a_full_disk_ends_in_words_and_leaves_nothing(address: str, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_drill_with_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_backup_and_restore_with_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     binaries = find_postgres()
     if binaries is None or not (binaries / "pg_dump").exists():
         pytest.skip("no PostgreSQL with pg_dump here")

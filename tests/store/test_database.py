@@ -1,4 +1,4 @@
-"""The database itself: migrations, several processes, faults and addresses; on SQLite and on PostgreSQL."""
+"""Tests of the database: migrations, several processes, faults and addresses; on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.postgres import connected
 from tests.store.examples import WARM
 
 
-def test_a_change_that_fails_leaves_nothing_behind(opened):
+def test_failed_change_is_rolled_back(opened):
     def fails():
         with opened.writing() as session:
             columns = "id, palette_key, prompt, preferred, viewer, voted"
@@ -51,7 +51,7 @@ def test_models_and_migrations_agree(opened):
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
-def test_an_older_database_is_upgraded_with_all_that_is_in_it(address):
+def test_older_database_is_upgraded_with_its_content(address):
     first = next(revision.revision for revision in scripts().walk_revisions() if revision.is_base)
     with connected(address) as connection:
         migrate(connection, first)
@@ -61,9 +61,9 @@ def test_an_older_database_is_upgraded_with_all_that_is_in_it(address):
                 "('', 'Warm', 'teal', '', 'Care', 't', '2026-01-02 03:04:05', '2026-01-02 03:04:05')"
             )
         )
-        kept = """{"use_case": "Care", "targets": {"humor": {"percentile": 70}}}"""
+        palette_json = """{"use_case": "Care", "targets": {"humor": {"percentile": 70}}}"""
         number = connection.scalar(text("SELECT id FROM palettes"))
-        row = {"id": number, "data": kept}
+        row = {"id": number, "data": palette_json}
         connection.execute(text("INSERT INTO versions VALUES (:id, 1, :data, 'Saved.', '2026-01-02 03:04:05')"), row)
         assert "meetings" not in inspect(connection).get_table_names()
     upgraded = open_database(address)
@@ -79,7 +79,7 @@ def test_an_older_database_is_upgraded_with_all_that_is_in_it(address):
     upgraded.close()
 
 
-def test_a_newer_database_is_left_alone_and_said(address):
+def test_newer_database_is_refused_and_unchanged(address):
     newer = open_database(address)
     palettes.save(newer, WARM, "Warm")
     newer.close()
@@ -93,7 +93,7 @@ def test_a_newer_database_is_left_alone_and_said(address):
 
 
 @pytest.mark.slow
-def test_processes_that_open_a_new_database_at_once(address):
+def test_concurrent_processes_create_a_database_once(address):
     code = """
         import multiprocessing, sys
         from map_core.palettes.palette import Palette
@@ -120,14 +120,14 @@ def test_processes_that_open_a_new_database_at_once(address):
     opened.close()
 
 
-def test_what_another_connection_writes_is_seen(opened, address):
-    beside = open_database(address)
-    saved = palettes.save(beside, WARM, "Warm")
+def test_writes_of_another_connection_are_visible(opened, address):
+    other_connection = open_database(address)
+    saved = palettes.save(other_connection, WARM, "Warm")
     assert palettes.list_palettes(opened) == (saved,)
-    beside.close()
+    other_connection.close()
 
 
-def test_an_empty_file_is_refused_and_stays(tmp_path):
+def test_empty_file_is_refused_and_unchanged(tmp_path):
     path = tmp_path / "palettes.sqlite"
     path.touch()
     with pytest.raises(InputError, match=r"palettes.sqlite is a file of 0 bytes.*Restore a backup") as refused:
@@ -138,34 +138,34 @@ def test_an_empty_file_is_refused_and_stays(tmp_path):
     open_database(f"sqlite:///{path}").close()
 
 
-def test_a_locked_database_is_said_and_loses_nothing(tmp_path, monkeypatch):
+def test_locked_database_is_reported_and_loses_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[open_database.__module__], "BUSY_SECONDS", 0.2)
     path = tmp_path / "palettes.sqlite"
     opened = open_database(f"sqlite:///{path}")
-    held = palettes.save(opened, WARM, "Kept")
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    saved = palettes.save(opened, WARM, "Kept")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other_connection:
+        other_connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"palettes.sqlite does not answer as it should: database is locked"):
             palettes.save(opened, WARM, "Refused")
-        assert palettes.list_palettes(opened) == (held,)
-        other.execute("ROLLBACK")
+        assert palettes.list_palettes(opened) == (saved,)
+        other_connection.execute("ROLLBACK")
     assert palettes.save(opened, WARM, "Again").name == "Again"
     opened.close()
 
 
-def test_a_read_only_database_is_read_and_its_refusal_said(tmp_path):
+def test_read_only_database_is_readable_and_refuses_writes(tmp_path):
     path = tmp_path / "palettes.sqlite"
     opened = open_database(f"sqlite:///{path}")
-    held = palettes.save(opened, WARM, "Kept")
+    saved = palettes.save(opened, WARM, "Kept")
     event.listen(opened.engine, "connect", lambda connection, record: connection.execute("PRAGMA query_only=ON"))
     opened.engine.dispose()
     with pytest.raises(StoreError, match=r"palettes.sqlite does not answer as it should: .*readonly database"):
         palettes.save(opened, WARM, "Refused")
-    assert palettes.list_palettes(opened) == (held,)
+    assert palettes.list_palettes(opened) == (saved,)
     opened.close()
 
 
-def test_an_error_does_not_show_where_the_file_is(tmp_path):
+def test_errors_hide_the_folder_of_the_file(tmp_path):
     path = tmp_path / "palettes.sqlite"
     path.write_text("no database " * 100)
     with pytest.raises(StoreError, match=r"The database palettes.sqlite does not answer") as refused:
@@ -173,7 +173,7 @@ def test_an_error_does_not_show_where_the_file_is(tmp_path):
     assert str(tmp_path) not in str(refused.value)
 
 
-def test_sqlite_reads_while_somebody_writes(tmp_path):
+def test_sqlite_reads_during_a_write(tmp_path):
     opened = open_database(f"sqlite:///{tmp_path / 'palettes.sqlite'}")
     saved = palettes.save(opened, WARM, "Warm")
     with opened.writing() as session:
@@ -198,30 +198,30 @@ def test_the_setting_names_the_database(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("address", ["", "nonsense", "sqlite://", "sqlite:///:memory:", "mysql://a:secret@b/c"])
-def test_an_address_that_is_none_is_refused(address):
+def test_invalid_address_is_refused(address):
     with pytest.raises(InputError, match=f"{SETTING}.*expected postgresql://") as refused:
         open_database(address)
     assert "secret" not in str(refused.value)
 
 
-def test_a_driver_that_is_not_here_is_said():
+def test_missing_driver_is_reported():
     with pytest.raises(InputError, match="not installed"):
         open_database("postgresql+nothing://a/b")
 
 
-def test_a_server_that_does_not_answer_is_said_without_the_password(tmp_path):
+def test_unreachable_server_is_reported_without_the_password(tmp_path):
     with pytest.raises(StoreError, match="does not answer") as refused:
         open_database(f"postgresql://me:secret@/palettes?host={tmp_path}")
     assert "secret" not in str(refused.value)
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+def test_folder_that_cannot_be_created_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be created"):
         open_database(f"sqlite:///{tmp_path / 'file' / 'palettes.sqlite'}")
 
 
-def test_a_file_that_is_no_database_is_said_and_left_alone(tmp_path):
+def test_other_file_is_refused_and_unchanged(tmp_path):
     (tmp_path / "palettes.sqlite").write_text("These are not the tables you are looking for. " * 40)
     with pytest.raises(StoreError, match="not a database"):
         open_database(f"sqlite:///{tmp_path / 'palettes.sqlite'}")

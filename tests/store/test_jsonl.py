@@ -1,4 +1,4 @@
-"""Palettes as JSON lines: back as they were, readable by the commands, and refused in words with the line."""
+"""Tests of palettes as JSON lines: round trips, readable by the commands, and errors with the line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WARM = Palette(
 )
 
 
-def test_a_palette_comes_back_as_it_was():
+def test_palette_round_trips():
     written = NamedPalette("Warm <b>ü", WARM, "violet", "Of the\nboard.")
     text = palette_line(written, TABLE, ORACLE)
     assert "\n" not in text
@@ -54,13 +54,13 @@ def test_the_commands_read_the_same_levels(tmp_path):
     np.testing.assert_allclose(first.targets, standardised(WARM, VALUES, ORACLE, percentiles(TABLE)))
     assert first.record["name"] == "Warm"
     assert first.locked.tolist() == second.locked.tolist() == [True, False, False, False]
-    # Of its own use case, whatever part of the table the command opens.
+    # Levels refer to its own use case, whatever part of the table the command opens.
     assert second.levels[0] == pytest.approx(percentiles(part).level(0, 70.0))
     assert np.isnan(second.levels[3])
 
 
 @pytest.mark.parametrize("palette", [None, 3, {}, {"targets": []}, {"targets": {"humor": {"locked": "yes"}, "x": 1}}])
-def test_locks_that_are_none_lock_nothing(tmp_path, palette):
+def test_invalid_locks_lock_nothing(tmp_path, palette):
     table_format.save(TABLE, tmp_path / "table.parquet")
     line = {"targets": {"humor": "p70"}, "palette": palette}
     (tmp_path / "palettes.jsonl").write_text(json.dumps(line), encoding="utf-8")
@@ -94,7 +94,7 @@ def test_targets_as_people_write_them():
     assert tuple(parsed.palette.targets) == VALUES
 
 
-def test_names_that_come_again_are_numbered():
+def test_repeated_names_are_numbered():
     assert unique_names(["a", "b", "a", "a (2)", "a"]) == ["a", "b", "a (2)", "a (2) (2)", "a (3)"]
 
 
@@ -116,7 +116,7 @@ def test_names_that_come_again_are_numbered():
         ('{"targets": {"humor": 1}}\n' + "[" * 100_000, "Line 2 of the file is no JSON"),
     ],
 )
-def test_what_is_no_palette_is_refused_with_its_line(text, message):
+def test_invalid_palette_is_refused_with_its_line(text, message):
     with pytest.raises(InputError) as refused:
         parse_palettes(text, TABLE, ORACLE)
     assert message in str(refused.value)
@@ -128,7 +128,7 @@ def test_a_file_that_is_too_large_is_not_read(monkeypatch):
         parse_palettes(json.dumps({"targets": {}}), TABLE, ORACLE)
 
 
-def test_shares_and_use_cases_are_kept_beside_the_levels():
+def test_shares_and_use_cases_round_trip():
     targets = {"humor": "p60", "humor>=p20": 0.95, "helpfulness@Stories": "p55"}
     (read,) = parse_palettes(json.dumps({"targets": targets}), TABLE, ORACLE)
     assert read.palette.columns == {"humor>=p20": 0.95, "helpfulness@Stories": "p55"}
@@ -137,6 +137,6 @@ def test_shares_and_use_cases_are_kept_beside_the_levels():
     assert parse_palettes(line, TABLE, ORACLE) == (read,)
 
 
-def test_a_share_that_cannot_be_is_said():
+def test_impossible_share_is_reported():
     with pytest.raises(InputError, match="from 0 to 1"):
         parse_palettes(json.dumps({"targets": {"humor>=p20": 7}}), TABLE, ORACLE)

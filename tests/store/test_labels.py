@@ -1,4 +1,4 @@
-"""Labels of single replies: whose they are, who may take them back, and what is refused."""
+"""Tests of labels of single replies: their owners, who may delete them, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ __all__ = ["kept"]
 REPLY = ("p1", 3)
 
 
-def test_two_judges_of_one_reply_are_kept_apart_and_one_judge_says_one_thing(kept: Kept):
-    mine, theirs = kept.of(ANN), kept.of(BEN)
-    labels.keep(mine, "t", "humor", REPLY, Said.YES, ANN.id, 0.25)
-    labels.keep(theirs, "t", "humor", REPLY, Said.NO, BEN.id, 0.25)
-    labels.keep(mine, "t", "humor", REPLY, Said.UNSURE, ANN.id, 0.25)
-    labels.keep(mine, "other", "humor", REPLY, Said.YES, ANN.id)
-    listed = labels.list_labels(theirs, "t")
+def test_labels_are_separate_per_judge_and_one_per_judge(kept: Kept):
+    as_ann, as_ben = kept.of(ANN), kept.of(BEN)
+    labels.keep(as_ann, "t", "humor", REPLY, Said.YES, ANN.id, 0.25)
+    labels.keep(as_ben, "t", "humor", REPLY, Said.NO, BEN.id, 0.25)
+    labels.keep(as_ann, "t", "humor", REPLY, Said.UNSURE, ANN.id, 0.25)
+    labels.keep(as_ann, "other", "humor", REPLY, Said.YES, ANN.id)
+    listed = labels.list_labels(as_ben, "t")
     assert {(label.judge, label.said, label.chance) for label in listed} == {
         (BEN.id, Said.NO, 0.25),
         (ANN.id, Said.UNSURE, 0.25),
     }
     assert listed[0].reply == REPLY
-    assert len(labels.list_labels(mine, "other")) == 1
+    assert len(labels.list_labels(as_ann, "other")) == 1
 
 
-@pytest.mark.parametrize("other", [BEN, GUEST, NOBODY], ids=lambda who: who.name or "nobody")
-def test_a_label_is_taken_back_by_who_gave_it_alone(kept: Kept, other):
-    given = labels.keep(kept.of(ANN), "t", "humor", REPLY, Said.YES, ANN.id)
+@pytest.mark.parametrize("visitor", [BEN, GUEST, NOBODY], ids=lambda who: who.name or "nobody")
+def test_only_its_judge_deletes_a_label(kept: Kept, visitor):
+    label = labels.keep(kept.of(ANN), "t", "humor", REPLY, Said.YES, ANN.id)
     with pytest.raises(AccessError):
-        labels.withdraw(kept.of(other), given.id)
-    # Under the same name somebody else's answer does not replace it.
-    labels.keep(kept.of(other), "t", "humor", REPLY, Said.NO, ANN.id)
+        labels.withdraw(kept.of(visitor), label.id)
+    # An answer of somebody else with the same name does not replace it.
+    labels.keep(kept.of(visitor), "t", "humor", REPLY, Said.NO, ANN.id)
     assert len(labels.list_labels(kept.of(ANN), "t")) == 2
-    assert labels.withdraw(kept.of(ANN), given.id)
-    assert not labels.withdraw(kept.of(ANN), given.id)
+    assert labels.withdraw(kept.of(ANN), label.id)
+    assert not labels.withdraw(kept.of(ANN), label.id)
 
 
-def test_what_cannot_be_kept_is_said(kept: Kept):
+def test_invalid_labels_are_refused(kept: Kept):
     with pytest.raises(InputError, match=r"chance of a label is 1\.5"):
         labels.keep(kept.of(ANN), "t", "humor", REPLY, Said.YES, "ann", 1.5)
     with pytest.raises(InputError, match="name of the judge"):
@@ -50,8 +50,8 @@ def test_what_cannot_be_kept_is_said(kept: Kept):
     assert labels.list_labels(kept.of(ANN), "t") == ()
 
 
-def test_a_value_is_kept_as_its_table_names_it_and_a_judge_typed_otherwise_is_the_same(kept: Kept):
-    for judge, said in (("Ann B", Said.YES), (" Ann  B", Said.NO)):
-        labels.keep(kept.of(ANN), "t", "odd  name ", REPLY, said, judge)
+def test_value_names_are_exact_and_judges_are_normalised(kept: Kept):
+    for judge, answer in (("Ann B", Said.YES), (" Ann  B", Said.NO)):
+        labels.keep(kept.of(ANN), "t", "odd  name ", REPLY, answer, judge)
     (only,) = labels.list_labels(kept.of(ANN), "t")
     assert (only.value, only.judge, only.said) == ("odd  name ", "Ann B", Said.NO)

@@ -1,4 +1,4 @@
-"""Two people over every action on what is kept: each does everything with their own, and nothing leaks to the other."""
+"""Tests of access to stored things: two people over every action; each has full access to their own only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PAIR = (("p1", 0), ("p1", 1))
 
 @dataclass
 class Kept:
-    """What Ann keeps, in a database that anybody may open."""
+    """What Ann has saved, in a database that anybody may open."""
 
     opened: Database
     audit: Path
@@ -53,8 +53,8 @@ def lines(kept: Kept) -> list[dict[str, str]]:
     return [json.loads(line) for line in kept.audit.read_text().splitlines()]
 
 
-def test_every_action_is_in_the_matrix():
-    """Meetings are left out: who has the code takes part, and who opened one is known by a secret of the browser."""
+def test_matrix_covers_every_action():
+    """Meetings are left out: their code admits everybody, and a secret in the browser identifies the host."""
     written = "".join((Path(__file__).parent / name).read_text() for name in ("test_matrix.py", "test_labels.py"))
     for module in (palettes, custom_values, votes, labels):
         kind = module.__name__.rpartition(".")[2]
@@ -70,38 +70,38 @@ def test_every_action_is_in_the_matrix():
 
 
 @pytest.mark.parametrize("visibility", Visibility)
-@pytest.mark.parametrize("other", OTHERS, ids=lambda who: who.name or who.role.value)
-def test_a_palette(kept: Kept, other: Visitor, visibility: Visibility):
-    mine, theirs = kept.of(ANN), kept.of(other)
-    saved = palettes.save(mine, WARM, "Secret plan", note="between us", visibility=visibility)
+@pytest.mark.parametrize("visitor", OTHERS, ids=lambda who: who.name or who.role.value)
+def test_a_palette(kept: Kept, visitor: Visitor, visibility: Visibility):
+    as_ann, as_visitor = kept.of(ANN), kept.of(visitor)
+    saved = palettes.save(as_ann, WARM, "Secret plan", note="between us", visibility=visibility)
     assert (saved.owner, saved.owner_name, saved.visibility) == (ANN.id, "Ann", visibility)
-    seen = visibility is Visibility.EVERYONE
-    assert bool(palettes.load(theirs, saved.id)) is seen
-    assert bool(palettes.versions(theirs, saved.id)) is seen
-    assert [palette.id for palette in palettes.list_palettes(theirs)] == [saved.id] * seen
-    assert palettes.named(theirs, "Secret plan") is None
-    assert palettes.free_name(theirs, "Secret plan") == "Secret plan", "a name that is taken would tell of it"
+    visible = visibility is Visibility.EVERYONE
+    assert bool(palettes.load(as_visitor, saved.id)) is visible
+    assert bool(palettes.versions(as_visitor, saved.id)) is visible
+    assert [palette.id for palette in palettes.list_palettes(as_visitor)] == [saved.id] * visible
+    assert palettes.named(as_visitor, "Secret plan") is None
+    assert palettes.free_name(as_visitor, "Secret plan") == "Secret plan", "a name that is taken would tell of it"
     changes: list[Callable[[], object]] = [
-        lambda: palettes.update(theirs, saved.id, WARM),
-        lambda: palettes.rename(theirs, saved.id, "Mine now"),
-        lambda: palettes.share(theirs, saved.id, Visibility.EVERYONE),
-        lambda: palettes.delete(theirs, saved.id),
+        lambda: palettes.update(as_visitor, saved.id, WARM),
+        lambda: palettes.rename(as_visitor, saved.id, "Mine now"),
+        lambda: palettes.share(as_visitor, saved.id, Visibility.EVERYONE),
+        lambda: palettes.delete(as_visitor, saved.id),
     ]
     for change in changes:
-        with pytest.raises(AccessError if seen else InputError) as refused:
+        with pytest.raises(AccessError if visible else InputError) as refused:
             change()
-        assert ("somebody else's" if seen else "There is no saved palette") in str(refused.value)
-    unchanged = palettes.load(mine, saved.id)
+        assert ("somebody else's" if visible else "There is no saved palette") in str(refused.value)
+    unchanged = palettes.load(as_ann, saved.id)
     assert unchanged == saved
-    deleted = palettes.delete(mine, saved.id)
+    deleted = palettes.delete(as_ann, saved.id)
     with pytest.raises(AccessError):
-        palettes.restore(theirs, deleted)
-    assert palettes.restore(mine, deleted) == saved
-    assert palettes.share(mine, saved.id, Visibility.PRIVATE).visibility is Visibility.PRIVATE
+        palettes.restore(as_visitor, deleted)
+    assert palettes.restore(as_ann, deleted) == saved
+    assert palettes.share(as_ann, saved.id, Visibility.PRIVATE).visibility is Visibility.PRIVATE
     assert palettes.delete(kept.of(CHIEF), saved.id).saved.owner == ANN.id
 
 
-def test_a_palette_shared_by_link_is_seen_by_who_has_the_link_until_it_is_taken_back(kept: Kept):
+def test_palette_shared_by_link_is_visible_until_the_link_is_revoked(kept: Kept):
     mine = kept.of(ANN)
     saved = palettes.save(mine, WARM, "Warm")
     assert saved.link == ""
@@ -123,39 +123,39 @@ def test_a_palette_shared_by_link_is_seen_by_who_has_the_link_until_it_is_taken_
 
 
 @pytest.mark.parametrize("visibility", Visibility)
-@pytest.mark.parametrize("other", OTHERS, ids=lambda who: who.name or who.role.value)
-def test_a_value(kept: Kept, other: Visitor, visibility: Visibility):
-    mine, theirs = kept.of(ANN), kept.of(other)
-    value = custom_values.define(mine, CALM, visibility)
-    custom_values.judge(mine, value.id, 1, "t", PAIR, PairAnswer.FIRST, "v")
-    seen = visibility is Visibility.EVERYONE
-    assert bool(custom_values.load(theirs, value.id)) is seen
-    assert len(custom_values.list_values(theirs)) == seen
-    assert len(custom_values.judgements(theirs, value.id, 1, "t")) == seen
+@pytest.mark.parametrize("visitor", OTHERS, ids=lambda who: who.name or who.role.value)
+def test_a_value(kept: Kept, visitor: Visitor, visibility: Visibility):
+    as_ann, as_visitor = kept.of(ANN), kept.of(visitor)
+    value = custom_values.define(as_ann, CALM, visibility)
+    custom_values.judge(as_ann, value.id, 1, "t", PAIR, PairAnswer.FIRST, "v")
+    visible = visibility is Visibility.EVERYONE
+    assert bool(custom_values.load(as_visitor, value.id)) is visible
+    assert len(custom_values.list_values(as_visitor)) == visible
+    assert len(custom_values.judgements(as_visitor, value.id, 1, "t")) == visible
     changes: list[Callable[[], object]] = [
-        lambda: custom_values.revise(theirs, value.id, CALM),
-        lambda: custom_values.use(theirs, value.id, 1),
-        lambda: custom_values.share(theirs, value.id, Visibility.EVERYONE),
-        lambda: custom_values.delete(theirs, value.id),
+        lambda: custom_values.revise(as_visitor, value.id, CALM),
+        lambda: custom_values.use(as_visitor, value.id, 1),
+        lambda: custom_values.share(as_visitor, value.id, Visibility.EVERYONE),
+        lambda: custom_values.delete(as_visitor, value.id),
     ]
     for change in changes:
-        with pytest.raises(InputError, match="somebody else's" if seen else "There is no custom value"):
+        with pytest.raises(InputError, match="somebody else's" if visible else "There is no custom value"):
             change()
-    if seen:
-        assert custom_values.judge(theirs, value.id, 1, "t", PAIR, PairAnswer.SECOND, "w")
+    if visible:
+        assert custom_values.judge(as_visitor, value.id, 1, "t", PAIR, PairAnswer.SECOND, "w")
     else:
         with pytest.raises(InputError, match="There is no custom value"):
-            custom_values.judge(theirs, value.id, 1, "t", PAIR, PairAnswer.SECOND, "w")
-    first = custom_values.judgements(mine, value.id, 1, "t")[0]
+            custom_values.judge(as_visitor, value.id, 1, "t", PAIR, PairAnswer.SECOND, "w")
+    first = custom_values.judgements(as_ann, value.id, 1, "t")[0]
     with pytest.raises(AccessError):
-        custom_values.withdraw(theirs, first.id)
-    assert custom_values.withdraw(mine, first.id)
-    if other.role is Role.MEMBER:  # a name that is taken would tell of it
-        assert custom_values.define(theirs, CALM).owner == other.id
-    custom_values.delete(mine, value.id)
+        custom_values.withdraw(as_visitor, first.id)
+    assert custom_values.withdraw(as_ann, first.id)
+    if visitor.role is Role.MEMBER:  # a refusal of a taken name would reveal it
+        assert custom_values.define(as_visitor, CALM).owner == visitor.id
+    custom_values.delete(as_ann, value.id)
 
 
-def test_a_value_shared_by_link_is_seen_by_who_has_the_link_until_it_is_taken_back(kept: Kept):
+def test_value_shared_by_link_is_visible_until_the_link_is_revoked(kept: Kept):
     mine = kept.of(ANN)
     value = custom_values.define(mine, CALM)
     assert value.link == ""
@@ -183,32 +183,32 @@ def test_a_value_shared_by_link_is_seen_by_who_has_the_link_until_it_is_taken_ba
     assert custom_values.share(mine, value.id, Visibility.LINK).link != shared.link, "an old link stays dead"
 
 
-def test_of_two_values_of_a_name_ones_own_comes_first(kept: Kept):
+def test_own_value_precedes_others_of_its_name(kept: Kept):
     hers = custom_values.define(kept.of(ANN), CALM, Visibility.EVERYONE)
     his = custom_values.define(kept.of(BEN), CALM, Visibility.EVERYONE)
     assert [value.id for value in custom_values.list_values(kept.of(ANN))] == [hers.id, his.id]
     assert [value.id for value in custom_values.list_values(kept.of(BEN))] == [his.id, hers.id]
 
 
-@pytest.mark.parametrize("other", OTHERS, ids=lambda who: who.name or who.role.value)
-def test_a_vote(kept: Kept, other: Visitor):
-    mine, theirs = kept.of(ANN), kept.of(other)
-    cast = votes.vote(mine, "k", "my secret prompt", Preference.ALIGNED, "visit")
-    assert votes.vote(theirs, "k", "another", Preference.BASE, "visit 2")
-    assert [vote.prompt for vote in votes.list_votes(theirs, "k")] == ["", "another"]
-    # What nobody in particular has asked is everybody's, as before there was a login.
-    assert [vote.prompt for vote in votes.list_votes(mine, "k")] == [
+@pytest.mark.parametrize("visitor", OTHERS, ids=lambda who: who.name or who.role.value)
+def test_a_vote(kept: Kept, visitor: Visitor):
+    as_ann, as_visitor = kept.of(ANN), kept.of(visitor)
+    cast = votes.vote(as_ann, "k", "my secret prompt", Preference.ALIGNED, "visit")
+    assert votes.vote(as_visitor, "k", "another", Preference.BASE, "visit 2")
+    assert [vote.prompt for vote in votes.list_votes(as_visitor, "k")] == ["", "another"]
+    # Votes without an owner belong to everybody, as before there was a login.
+    assert [vote.prompt for vote in votes.list_votes(as_ann, "k")] == [
         "my secret prompt",
-        "" if other.is_known else "another",
+        "" if visitor.is_known else "another",
     ]
-    assert votes.tally(theirs, "k").votes == 2
+    assert votes.tally(as_visitor, "k").votes == 2
     with pytest.raises(AccessError):
-        votes.withdraw(theirs, cast.id)
-    assert votes.withdraw(mine, cast.id)
+        votes.withdraw(as_visitor, cast.id)
+    assert votes.withdraw(as_ann, cast.id)
 
 
 @pytest.mark.parametrize("who", [GUEST, NOBODY], ids=lambda who: who.name or "nobody")
-def test_guests_keep_nothing(kept: Kept, who: Visitor):
+def test_guests_cannot_save(kept: Kept, who: Visitor):
     everybodys = palettes.save(kept.opened, WARM, "Ours")
     value = custom_values.define(kept.opened, CALM)
     refused: list[Callable[[], object]] = [
@@ -226,7 +226,7 @@ def test_guests_keep_nothing(kept: Kept, who: Visitor):
     assert palettes.load(kept.of(who), everybodys.id) == everybodys
 
 
-def test_what_is_everybodys_is_every_members(kept: Kept):
+def test_members_may_change_what_has_no_owner(kept: Kept):
     saved = palettes.save(kept.opened, WARM, "Ours", visibility=Visibility.PRIVATE)
     assert saved.visibility is Visibility.EVERYONE, "without a login nobody could see it any more"
     assert palettes.rename(kept.of(ANN), saved.id, "Theirs").name == "Theirs"
@@ -236,7 +236,7 @@ def test_what_is_everybodys_is_every_members(kept: Kept):
         palettes.share(kept.of(BEN), saved.id, Visibility.PRIVATE)
 
 
-def test_the_audit_log_says_who_did_what_and_nothing_of_what_they_wrote(kept: Kept):
+def test_audit_log_names_actions_without_their_content(kept: Kept):
     mine = kept.of(ANN)
     saved = palettes.save(mine, WARM, "Secret plan", note="between us")
     votes.vote(mine, "k", "my secret prompt", Preference.TIE, "v")
@@ -254,7 +254,7 @@ def test_the_audit_log_says_who_did_what_and_nothing_of_what_they_wrote(kept: Ke
     assert not any(text in written for text in ("Secret", "between us", "secret prompt", "slow"))
 
 
-def test_what_is_undone_is_not_in_the_log(kept: Kept, monkeypatch):
+def test_rolled_back_changes_are_not_in_the_log(kept: Kept, monkeypatch):
     def fail(*arguments: object) -> None:
         raise RuntimeError("at the very end")
 

@@ -1,4 +1,4 @@
-"""Meetings and votes that people keep: the same tests on SQLite and on a real PostgreSQL server."""
+"""Tests of stored meetings and votes, on SQLite and on a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def test_people_join_a_meeting_and_leave_it(opened):
     first = meetings.join(opened, meeting.code, "b", "Support", WARM)
     second = meetings.join(opened, meeting.code, "a", "Legal", COOL)
     assert meetings.entries(opened, meeting.code) == (first, second)
-    again = meetings.join(opened, meeting.code.upper(), "b", "Support team", COOL)
-    assert (again.joined, again.palette, again.name) == (first.joined, COOL, "Support team")
-    assert meetings.entries(opened, meeting.code) == (again, second)
+    rejoined = meetings.join(opened, meeting.code.upper(), "b", "Support team", COOL)
+    assert (rejoined.joined, rejoined.palette, rejoined.name) == (first.joined, COOL, "Support team")
+    assert meetings.entries(opened, meeting.code) == (rejoined, second)
     assert meetings.leave(opened, meeting.code, "b")
     assert not meetings.leave(opened, meeting.code, "b")
     assert meetings.entries(opened, meeting.code) == (second,)
 
 
-def test_what_a_meeting_may_spend_is_the_same_for_all_who_look(opened):
+def test_budget_of_a_meeting_is_the_same_for_all_members(opened):
     meeting = meetings.open_meeting(opened, "Launch", ALL, "t")
     assert meetings.meeting(opened, meeting.code).budget is None
     meetings.set_budget(opened, meeting.code.upper(), 0.8)
@@ -56,22 +56,22 @@ def test_a_host_can_show_that_a_meeting_is_theirs(opened):
     assert set(meeting.code) <= set(meetings.ALPHABET)
 
 
-def test_meetings_are_apart_and_can_be_closed(opened):
+def test_meetings_are_separate_and_can_be_closed(opened):
     first, second = (meetings.open_meeting(opened, name, ALL, "t") for name in ("One", "Two"))
     meetings.join(opened, first.code, "a", "Support", WARM)
-    kept = meetings.join(opened, second.code, "a", "Support", COOL)
+    member = meetings.join(opened, second.code, "a", "Support", COOL)
     assert meetings.close(opened, first.code, meetings.MeetingResult(1))
     assert not meetings.close(opened, first.code, meetings.MeetingResult(1))
     assert meetings.meeting(opened, first.code) is None
     assert meetings.entries(opened, first.code) == ()
-    assert meetings.entries(opened, second.code) == (kept,)
+    assert meetings.entries(opened, second.code) == (member,)
     with pytest.raises(InputError, match="was closed"):
         meetings.join(opened, first.code, "a", "Support", WARM)
     with pytest.raises(InputError, match="no meeting with the code"):
         meetings.join(opened, "another", "a", "Support", WARM)
 
 
-def test_six_digits_name_an_open_meeting(opened):
+def test_six_digits_identify_an_open_meeting(opened):
     first, second = (meetings.open_meeting(opened, name, ALL, "t") for name in ("One", "Two"))
     number = meeting_numbers.number_of(first.code)
     assert len(number) == 6
@@ -85,63 +85,63 @@ def test_six_digits_name_an_open_meeting(opened):
     assert meeting_numbers.find_code(opened, number) in ("", second.code)
 
 
-def test_a_meeting_that_nobody_closes_does_not_keep_names(opened, monkeypatch):
-    held = meetings.open_meeting(opened, "Launch", ALL, "t")
-    meetings.join(opened, held.code, "one", "Ana", WARM)
+def test_names_expire_in_a_meeting_that_nobody_closes(opened, monkeypatch):
+    meeting = meetings.open_meeting(opened, "Launch", ALL, "t")
+    meetings.join(opened, meeting.code, "one", "Ana", WARM)
     meetings.close_abandoned(opened)
-    assert [entry.name for entry in meetings.entries(opened, held.code)] == ["Ana"]
+    assert [entry.name for entry in meetings.entries(opened, meeting.code)] == ["Ana"]
     monkeypatch.setattr(meetings, "OPEN_HOURS", -1)
-    assert meetings.meeting(opened, held.code) is None
-    assert meetings.entries(opened, held.code) == ()
-    assert meetings.closed_meeting(opened, held.code).result == meetings.MeetingResult(1, asked=[])
+    assert meetings.meeting(opened, meeting.code) is None
+    assert meetings.entries(opened, meeting.code) == ()
+    assert meetings.closed_meeting(opened, meeting.code).result == meetings.MeetingResult(1, asked=[])
     with opened.engine.connect() as connection:
         assert "Ana" not in str(connection.execute(text("SELECT * FROM entries")).all())
 
 
-def test_a_closed_meeting_keeps_what_it_came_to_and_nobody(opened, monkeypatch):
-    held = meetings.open_meeting(opened, "Launch", ALL, "t")
-    meetings.join(opened, held.code, "one", "Ana", WARM)
+def test_closed_meeting_keeps_its_result_and_no_members(opened, monkeypatch):
+    meeting = meetings.open_meeting(opened, "Launch", ALL, "t")
+    meetings.join(opened, meeting.code, "one", "Ana", WARM)
     result = meetings.MeetingResult(1, "All agree.", {"bargain": {"humor": 0.5}}, ["humor"])
-    assert meetings.closed_meeting(opened, held.code) is None
-    assert meetings.close(opened, held.code, result)
-    assert not meetings.close(opened, held.code, meetings.MeetingResult(7))
-    assert meetings.meeting(opened, held.code) is None
-    assert meetings.entries(opened, held.code) == ()
-    closed = meetings.closed_meeting(opened, held.code.upper())
-    assert (closed.meeting, closed.result) == (held, result)
+    assert meetings.closed_meeting(opened, meeting.code) is None
+    assert meetings.close(opened, meeting.code, result)
+    assert not meetings.close(opened, meeting.code, meetings.MeetingResult(7))
+    assert meetings.meeting(opened, meeting.code) is None
+    assert meetings.entries(opened, meeting.code) == ()
+    closed = meetings.closed_meeting(opened, meeting.code.upper())
+    assert (closed.meeting, closed.result) == (meeting, result)
     assert closed.closed.tzinfo is not None
     with pytest.raises(InputError, match="closed meanwhile"):
-        meetings.join(opened, held.code, "two", "Ben", WARM)
+        meetings.join(opened, meeting.code, "two", "Ben", WARM)
     with opened.engine.connect() as connection:
         assert "Ana" not in str(connection.execute(text("SELECT * FROM meetings")).all())
     monkeypatch.setattr(meetings, "RESULT_DAYS", -1)
     meetings.open_meeting(opened, "Another", ALL, "t")
-    assert meetings.closed_meeting(opened, held.code) is None
+    assert meetings.closed_meeting(opened, meeting.code) is None
 
 
-def test_a_meeting_in_which_something_has_changed_since_it_was_counted_stays_open(opened):
-    held = meetings.open_meeting(opened, "Launch", ALL, "t")
-    nobody = meetings.entries(opened, held.code)
-    meetings.join(opened, held.code, "one", "Ana", WARM)
+def test_meeting_changed_since_its_count_stays_open(opened):
+    meeting = meetings.open_meeting(opened, "Launch", ALL, "t")
+    nobody = meetings.entries(opened, meeting.code)
+    meetings.join(opened, meeting.code, "one", "Ana", WARM)
     result = meetings.MeetingResult(0)
-    assert not meetings.close(opened, held.code, result, nobody)
-    counted = meetings.entries(opened, held.code)
-    meetings.join(opened, held.code, "one", "Ana", COOL)  # another wish of the same member
-    assert not meetings.close(opened, held.code, result, counted)
-    counted = meetings.entries(opened, held.code)
-    meetings.leave(opened, held.code, "one")
-    assert not meetings.close(opened, held.code, result, counted)
-    assert meetings.meeting(opened, held.code) is not None
-    assert meetings.close(opened, held.code, result, meetings.entries(opened, held.code))
-    meetings.set_budget(opened, held.code, 2.0)
-    assert meetings.closed_meeting(opened, held.code).meeting.budget is None
+    assert not meetings.close(opened, meeting.code, result, nobody)
+    counted = meetings.entries(opened, meeting.code)
+    meetings.join(opened, meeting.code, "one", "Ana", COOL)  # a changed target of the same member
+    assert not meetings.close(opened, meeting.code, result, counted)
+    counted = meetings.entries(opened, meeting.code)
+    meetings.leave(opened, meeting.code, "one")
+    assert not meetings.close(opened, meeting.code, result, counted)
+    assert meetings.meeting(opened, meeting.code) is not None
+    assert meetings.close(opened, meeting.code, result, meetings.entries(opened, meeting.code))
+    meetings.set_budget(opened, meeting.code, 2.0)
+    assert meetings.closed_meeting(opened, meeting.code).meeting.budget is None
 
 
-def test_codes_are_not_guessed():
+def test_codes_are_unguessable():
     assert len(meetings.ALPHABET) ** meetings.CODE_LENGTH > 1e14
 
 
-def test_a_full_meeting_lets_nobody_in_even_at_once(opened, monkeypatch):
+def test_full_meeting_admits_nobody_even_concurrently(opened, monkeypatch):
     monkeypatch.setattr(meetings, "MAX_MEMBERS", 3)
     meeting = meetings.open_meeting(opened, "Launch", ALL, "t")
 
@@ -160,15 +160,15 @@ def test_a_full_meeting_lets_nobody_in_even_at_once(opened, monkeypatch):
     assert meetings.join(opened, meeting.code, inside[0].member, "Renamed", COOL).name == "Renamed"
 
 
-def test_votes_of_a_palette_come_together(opened):
-    key, other = votes.palette_key(WARM, "t"), votes.palette_key(COOL, "t")
+def test_votes_are_grouped_by_palette(opened):
+    key, other_key = votes.palette_key(WARM, "t"), votes.palette_key(COOL, "t")
     first = votes.vote(opened, key, "How are you?", Preference.ALIGNED, "v")
     second = votes.vote(opened, key, "How are you?", Preference.TIE)
-    votes.vote(opened, other, "How are you?", Preference.BASE)
+    votes.vote(opened, other_key, "How are you?", Preference.BASE)
     assert votes.list_votes(opened, key) == (first, second)
     assert votes.tally(opened, key) == votes.Tally(base=0, aligned=1, tie=1)
     assert votes.tally(opened, key).votes == 2
-    assert not votes.withdraw(opened, first.id, "w")  # who does not know whose it is
+    assert not votes.withdraw(opened, first.id, "w")  # without knowledge of the owner
     assert not votes.withdraw(opened, first.id, "")
     assert votes.withdraw(opened, first.id, "v")
     assert not votes.withdraw(opened, first.id)

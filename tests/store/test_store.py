@@ -1,4 +1,4 @@
-"""Palettes and values that people keep: the same tests on SQLite and on a real PostgreSQL server."""
+"""Tests of stored palettes and values, on SQLite and on a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.store.examples import CALMER, COOL, NURSE, WARM
 from tests.tables import make_table
 
 
-def test_a_palette_is_kept_as_it_is(opened):
+def test_palette_round_trips(opened):
     before = datetime.now(UTC)
     saved = palettes.save(opened, WARM, "  Warm\n and kind ", colour="teal", note=" Of the\nboard. ", table_key="t")
     assert (saved.name, saved.colour, saved.note, saved.table_key) == ("Warm and kind", "teal", "Of the\nboard.", "t")
@@ -34,7 +34,7 @@ def test_a_palette_is_kept_as_it_is(opened):
     assert list(palettes.load(opened, saved.id).palette.targets) == ["kindness", "humor", "helpfulness"]
 
 
-def test_every_version_stays(opened):
+def test_every_version_is_kept(opened):
     saved = palettes.save(opened, WARM, "Warm", what="The first one.")
     later = palettes.update(opened, saved.id, COOL, "Less humor.", based_on=1)
     assert (later.version, later.palette, later.meanwhile) == (2, COOL, ())
@@ -54,7 +54,7 @@ def test_saving_over_a_version_that_changed_meanwhile_keeps_both(opened):
     assert palettes.update(opened, saved.id, COOL).meanwhile == ()
 
 
-def test_many_who_save_at_once_lose_nothing(opened):
+def test_concurrent_saves_lose_nothing(opened):
     saved = palettes.save(opened, WARM, "Warm")
     with ThreadPoolExecutor(8) as pool:
         numbers = list(pool.map(lambda k: palettes.update(opened, saved.id, COOL, f"Save {k}.").version, range(24)))
@@ -67,10 +67,10 @@ def test_many_who_save_at_once_lose_nothing(opened):
 def test_the_last_saved_is_listed_first_and_each_owner_sees_their_own(opened):
     first, second = palettes.save(opened, WARM, "One"), palettes.save(opened, WARM, "Two")
     somebody = opened.as_visitor(Visitor("somebody", "Some Body", Role.MEMBER))
-    other = palettes.save(somebody, WARM, "Three")
+    other_palette = palettes.save(somebody, WARM, "Three")
     palettes.update(opened, first.id, COOL)
     assert [palette.name for palette in palettes.list_palettes(opened)] == ["One", "Two"]
-    assert [palette for palette in palettes.list_palettes(somebody) if palette.owner] == [other]
+    assert [palette for palette in palettes.list_palettes(somebody) if palette.owner] == [other_palette]
     assert second.id != first.id
 
 
@@ -92,13 +92,13 @@ def test_a_name_belongs_to_one_palette(opened):
     assert palettes.restore(opened, deleted).name == "WARM (4)"
 
 
-def test_names_stay_apart_when_many_save_at_once(opened):
+def test_names_stay_distinct_under_concurrent_saves(opened):
     with ThreadPoolExecutor(4) as pool:
         saved = list(pool.map(lambda _: palettes.save(opened, WARM, "Warm"), range(8)))
     assert len({palette.name for palette in saved}) == 8
 
 
-def test_a_palette_can_have_another_name(opened):
+def test_palette_can_be_renamed(opened):
     saved = palettes.save(opened, WARM, "Warm", colour="teal", note="A note.")
     assert palettes.rename(opened, saved.id, "Cold").colour == "teal"
     renamed = palettes.rename(opened, saved.id, "Cold", colour="plum", note="")
@@ -107,7 +107,7 @@ def test_a_palette_can_have_another_name(opened):
     assert palettes.versions(opened, saved.id)[0].palette == WARM
 
 
-def test_what_is_deleted_can_be_put_back_with_its_versions(opened):
+def test_deleted_palette_can_be_restored_with_its_versions(opened):
     saved = palettes.save(opened, WARM, "Warm")
     palettes.update(opened, saved.id, COOL)
     before = palettes.load(opened, saved.id), palettes.versions(opened, saved.id)
@@ -122,7 +122,7 @@ def test_what_is_deleted_can_be_put_back_with_its_versions(opened):
     assert (palettes.load(opened, saved.id), palettes.versions(opened, saved.id)) == before
 
 
-def test_what_is_not_there_is_said(opened):
+def test_missing_palette_is_reported(opened):
     assert palettes.load(opened, 7) is None
     for attempt in (
         lambda: palettes.update(opened, 7, WARM),
@@ -142,19 +142,19 @@ def test_what_is_not_there_is_said(opened):
         ({"colour": "x" * 65}, "1 to 64 characters"),
     ],
 )
-def test_what_cannot_be_kept_is_refused_in_words(opened, changes, message):
+def test_invalid_palettes_are_refused(opened, changes, message):
     with pytest.raises(InputError, match=message):
         palettes.save(opened, WARM, **{"name": "Warm", **changes})
     assert palettes.list_palettes(opened) == ()
 
 
-def test_any_text_that_people_type_is_kept(opened):
+def test_any_text_round_trips(opened):
     saved = palettes.save(opened, WARM, "'; DROP TABLE palettes; -- <b>ü</b> 漢\0\ud800", note="%s {x} \\")
     assert saved.name == "'; DROP TABLE palettes; -- <b>ü</b> 漢?"
     assert palettes.load(opened, saved.id) == saved
 
 
-def test_the_key_of_a_palette_is_what_it_asks_for():
+def test_key_of_a_palette_depends_on_its_targets():
     key = votes.palette_key(WARM, "t")
     turned = Palette(WARM.use_case, dict(reversed(WARM.targets.items())))
     assert key == votes.palette_key(turned, "t")
@@ -165,19 +165,19 @@ def test_the_key_of_a_palette_is_what_it_asks_for():
     assert len({key, *others}) == 5
 
 
-def test_the_key_of_a_table_is_its_content():
+def test_key_of_a_table_depends_on_its_content():
     assert table_key(make_table(seed=1)) == table_key(make_table(seed=1))
     assert table_key(make_table(seed=1)) != table_key(make_table(seed=2))
 
 
-def test_deletion_of_a_palette_row_takes_its_versions_in_the_database_itself(opened):
+def test_database_deletes_versions_with_their_palette(opened):
     saved = palettes.save(opened, WARM, "Warm")
     with opened.writing() as session:
         session.execute(text("DELETE FROM palettes"))
     assert palettes.versions(opened, saved.id) == ()
 
 
-def test_a_value_is_kept_as_it_was_defined(opened):
+def test_value_round_trips(opened):
     value = custom_values.define(opened, NURSE)
     assert value.definition == NURSE
     assert (value.version, value.in_use, value.used) == (1, 0, None)
@@ -185,7 +185,7 @@ def test_a_value_is_kept_as_it_was_defined(opened):
     assert custom_values.load(opened, value.id) == value
 
 
-def test_other_words_are_a_new_version_and_another_title_is_not(opened):
+def test_changed_words_make_a_new_version_and_a_changed_title_does_not(opened):
     value = custom_values.define(opened, NURSE)
     titled = custom_values.revise(
         opened, value.id, Definition("calm_nurse", "Nurse", NURSE.more, NURSE.less, colour="#112233")
@@ -194,7 +194,7 @@ def test_other_words_are_a_new_version_and_another_title_is_not(opened):
     assert custom_values.use(opened, value.id, 1).used == titled.definition
     changed = custom_values.revise(opened, value.id, CALMER)
     assert (changed.version, changed.definition) == (2, CALMER)
-    assert changed.used == titled.definition  # until somebody says otherwise
+    assert changed.used == titled.definition  # until somebody decides otherwise
     assert custom_values.use(opened, value.id, 2).used == CALMER
     assert custom_values.use(opened, value.id, 0).used is None
 
@@ -202,27 +202,27 @@ def test_other_words_are_a_new_version_and_another_title_is_not(opened):
 def test_judgements_belong_to_a_version_and_a_table(opened):
     value = custom_values.define(opened, NURSE)
     pair = (("p01", 3), ("p01", 0))
-    kept = custom_values.judge(opened, value.id, 1, "abc", pair, PairAnswer.SECOND, "me")
-    assert custom_values.judgements(opened, value.id, 1, "abc") == (kept,)
-    assert (kept.first, kept.second, kept.answer) == (*pair, PairAnswer.SECOND)
+    judgement = custom_values.judge(opened, value.id, 1, "abc", pair, PairAnswer.SECOND, "me")
+    assert custom_values.judgements(opened, value.id, 1, "abc") == (judgement,)
+    assert (judgement.first, judgement.second, judgement.answer) == (*pair, PairAnswer.SECOND)
     assert custom_values.judgements(opened, value.id, 2, "abc") == ()
     assert custom_values.judgements(opened, value.id, 1, "other") == ()
-    assert custom_values.withdraw(opened, kept.id)
-    assert not custom_values.withdraw(opened, kept.id)
+    assert custom_values.withdraw(opened, judgement.id)
+    assert not custom_values.withdraw(opened, judgement.id)
     assert custom_values.judgements(opened, value.id, 1, "abc") == ()
 
 
-def test_deleting_a_value_takes_the_judgements_along_and_frees_the_name(opened):
+def test_deleting_a_value_deletes_judgements_and_frees_its_name(opened):
     value = custom_values.define(opened, NURSE)
     custom_values.judge(opened, value.id, 1, "abc", (("a", 0), ("a", 1)), PairAnswer.FIRST)
     custom_values.delete(opened, value.id)
     assert custom_values.list_values(opened) == ()
-    again = custom_values.define(opened, NURSE)
-    assert again.id != value.id
+    redefined = custom_values.define(opened, NURSE)
+    assert redefined.id != value.id
     assert custom_values.judgements(opened, value.id, 1, "abc") == ()
 
 
-def test_what_cannot_be_done_to_a_value_is_refused_in_words(opened):
+def test_invalid_changes_of_a_value_are_refused(opened):
     value = custom_values.define(opened, NURSE)
     with pytest.raises(InputError, match="There is a value named 'calm_nurse' already"):
         custom_values.define(opened, NURSE)
