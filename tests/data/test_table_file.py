@@ -1,4 +1,4 @@
-"""A table of anybody's making: the same values, prompts and numbers by every command, or a refusal in words."""
+"""Tests of third-party Parquet tables: every command reads the same values and prompts, or refuses the file."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ HUMOR = [0.0, 1.0, 2.0, 4.0]
 
 
 def written(path: Path, **columns: Any) -> Path:
-    """A Parquet file of two prompts with two replies each, and what is given beside or in place of these columns."""
+    """Write a Parquet file of two prompts with two replies each, with columns added or replaced."""
     pq.write_table(pa.table({"prompt": PROMPTS, "reply": REPLIES, "humor": HUMOR} | columns), path)
     return path
 
 
-#: What may stand in a column of the format or beside it.
+#: Possible contents of a column of the format, or of an additional one.
 CELLS: dict[str, Any] = {
     "integers": [1, 2, 3, 4],
     "small integers": pa.array([1, 2, 3, 4], pa.int8()),
@@ -59,7 +59,7 @@ COLUMNS = (*table_format.table_schema((), {}, True).names, "extra", "__index_lev
 
 
 def with_nulls(cells: Any) -> pa.Array:
-    """The same cells, the second of which is missing."""
+    """Return the same cells with the second missing."""
     array = pa.array(cells) if isinstance(cells, list) else cells
     return pa.concat_arrays([array[:1], pa.nulls(1, array.type), array[2:]])
 
@@ -67,7 +67,7 @@ def with_nulls(cells: Any) -> pa.Array:
 @pytest.mark.parametrize("nulls", [False, True], ids=["whole", "with an empty cell"])
 @pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("column", COLUMNS)
-def test_loading_is_importing_or_both_refuse(column: str, kind: str, nulls: bool, tmp_path: Path) -> None:
+def test_loading_equals_importing_or_both_refuse(column: str, kind: str, nulls: bool, tmp_path: Path) -> None:
     """Where the file keeps to the format it is read as it stands, and an import gives the same rewards."""
     cells = with_nulls(CELLS[kind]) if nulls else CELLS[kind]
     path = written(tmp_path / "table.parquet", **{column: cells})
@@ -75,23 +75,23 @@ def test_loading_is_importing_or_both_refuse(column: str, kind: str, nulls: bool
     for read in (table_file.load, lambda file: import_table(file, weight_column=weight_of(file)).table):
         try:
             outcomes.append(read(path))
-        except InputError:  # and nothing else
+        except InputError:  # and no other exception
             outcomes.append(None)
-    table, ours = outcomes
-    assert (table is None) == (ours is None)
-    if table is None or ours is None:
+    table, loaded = outcomes
+    assert (table is None) == (loaded is None)
+    if table is None or loaded is None:
         return
-    assert table.values == ours.values
-    rows = [sorted(zip(each.replies, each.rewards.tolist(), strict=True)) for each in (table, ours)]
+    assert table.values == loaded.values
+    rows = [sorted(zip(each.replies, each.rewards.tolist(), strict=True)) for each in (table, loaded)]
     assert rows[0] == rows[1]  # candidates by their number, or as the file has them
-    np.testing.assert_array_equal(table.weights, ours.weights)
-    np.testing.assert_array_equal(table.held_out, ours.held_out)
+    np.testing.assert_array_equal(table.weights, loaded.weights)
+    np.testing.assert_array_equal(table.held_out, loaded.held_out)
     assert "" not in table.values
     assert not any("Left out: ," in sentence or ": ." in sentence for sentence in table.reading)
 
 
 def weight_of(path: Path) -> str | None:
-    """The column of weights that the format knows by name, which an import is told of."""
+    """Return the column of weights, which the format knows by name and an import has to be given."""
     schema = pq.read_schema(path)
     named = "weight" in schema.names and table_columns.is_number(schema.field("weight").type)
     return "weight" if named else None
@@ -111,7 +111,7 @@ def weight_of(path: Path) -> str | None:
         ({"prompt": [1, 1, 2, 2]}, ("humor",)),
     ],
 )
-def test_what_is_read_and_that_it_is_said(columns: dict[str, Any], values: tuple[str, ...], tmp_path: Path) -> None:
+def test_columns_read_and_their_notes(columns: dict[str, Any], values: tuple[str, ...], tmp_path: Path) -> None:
     table = table_file.load(written(tmp_path / "table.parquet", **columns))
     assert table.values == values
     assert len(table.prompts) == 2
@@ -120,7 +120,7 @@ def test_what_is_read_and_that_it_is_said(columns: dict[str, Any], values: tuple
 
 
 @pytest.mark.parametrize("column", ["prompt", "reply", "use_case"])
-def test_an_empty_cell_of_text_is_refused_by_its_row(column: str, tmp_path: Path) -> None:
+def test_empty_text_cell_is_refused_with_its_row(column: str, tmp_path: Path) -> None:
     cells = {"prompt": PROMPTS, "reply": REPLIES, "use_case": ["u"] * 4}[column]
     path = written(tmp_path / "table.parquet", **{column: pa.array([*cells[:2], None, cells[3]])})
     with pytest.raises(InputError, match=rf"row 3, column '{column}' is empty"):
@@ -138,26 +138,24 @@ def test_a_prompt_is_its_id_and_its_text(ids: list[Any], tmp_path: Path) -> None
     assert not same.reading
 
 
-def test_two_tables_of_ours_put_together_are_refused_or_two_prompts(tmp_path: Path) -> None:
+def test_concatenated_tables_are_refused_or_give_two_prompts(tmp_path: Path) -> None:
     """With the metadata kept, an id of two texts is refused; without, each text is a prompt."""
     for number, seed in enumerate((1, 2)):
         table = make_table(prompts=2, candidates=2, seed=seed)
         table_format.save(table, tmp_path / f"{number}.parquet")
-    both = [pq.read_table(tmp_path / f"{number}.parquet") for number in (0, 1)]
-    second = both[1].set_column(1, "prompt", pa.array(["Another?", "Another?", "More?", "More?"]))
-    pq.write_table(pa.concat_tables([both[0], second]), tmp_path / "kept.parquet")
+    tables = [pq.read_table(tmp_path / f"{number}.parquet") for number in (0, 1)]
+    second = tables[1].set_column(1, "prompt", pa.array(["Another?", "Another?", "More?", "More?"]))
+    pq.write_table(pa.concat_tables([tables[0], second]), tmp_path / "kept.parquet")
     with pytest.raises(InputError, match=r"candidate of a prompt twice|comes with two prompts"):
         table_file.load(tmp_path / "kept.parquet")
-    frame = pd.concat([both[0].to_pandas(), second.to_pandas()])
+    frame = pd.concat([tables[0].to_pandas(), second.to_pandas()])
     frame.to_parquet(tmp_path / "lost.parquet")
     table = table_file.load(tmp_path / "lost.parquet")
     assert len(table.prompts) == 4
     assert table.candidates.tolist() == [2, 2, 2, 2]
 
 
-def test_a_column_that_was_added_to_a_table_of_ours_is_a_value(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_column_added_to_a_table_is_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "table.parquet"
     table_format.save(make_table(prompts=3, candidates=2, values=("humor",), seed=1), path)
     data = pq.read_table(path)
@@ -174,7 +172,7 @@ def test_a_column_that_was_added_to_a_table_of_ours_is_a_value(
     assert table_format.load(tmp_path / "again.parquet").values == ("humor", "reward")
 
 
-def test_a_table_of_ours_with_other_types_is_refused_in_words(tmp_path: Path) -> None:
+def test_table_with_changed_types_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     table_format.save(make_table(prompts=2, candidates=2, seed=1), path)
     data = pq.read_table(path)
@@ -184,7 +182,9 @@ def test_a_table_of_ours_with_other_types_is_refused_in_words(tmp_path: Path) ->
         table_file.load(path)
 
 
-def test_every_command_says_how_a_foreign_file_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_prints_notes_about_a_third_party_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = written(tmp_path / "scored.parquet", safe=CELLS["booleans"], tokens=[1, 2, 3, 4])
     for command in (
         ["solve", "--target", "safe=0.6"],
@@ -197,7 +197,7 @@ def test_every_command_says_how_a_foreign_file_was_read(tmp_path: Path, capsys: 
         assert "Traceback" not in error
 
 
-def test_texts_that_are_one_a_prompt_tell_cohorts_apart(tmp_path: Path):
+def test_texts_constant_per_prompt_define_cohorts(tmp_path: Path):
     table = make_table(prompts=4, candidates=3)
     labelled = replace(table, labels={"language": ("de", "en", "de", "en")})
     table_format.save(labelled, tmp_path / "table.parquet")
@@ -208,7 +208,7 @@ def test_texts_that_are_one_a_prompt_tell_cohorts_apart(tmp_path: Path):
     assert not any("language" in note for note in read.reading)
 
 
-def test_texts_that_differ_between_replies_are_left_out_as_before(tmp_path: Path):
+def test_texts_that_differ_between_replies_are_left_out(tmp_path: Path):
     table = make_table(prompts=4, candidates=3)
     data = table_format.as_arrow(table)
     data = data.append_column("judge", pa.array([f"note {i}" for i in range(data.num_rows)]))
@@ -218,6 +218,6 @@ def test_texts_that_differ_between_replies_are_left_out_as_before(tmp_path: Path
     assert any("'judge'" in note for note in read.reading)
 
 
-def test_a_label_needs_an_entry_a_prompt():
+def test_labels_need_an_entry_per_prompt():
     with pytest.raises(InputError, match="label 'language' has 1 entries; expected 4"):
         replace(make_table(prompts=4, candidates=3), labels={"language": ("de",)})

@@ -1,4 +1,4 @@
-"""Text files as people hand them in: delimiters, headers, encodings, line ends, keys."""
+"""Tests of text files: delimiters, headers, encodings, line ends, keys."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_rows_of_csv_text_are_read(text: str, rows: list[dict[str, str]]):
         ('prompt,reply\na,"b\n', r"row 2, line 2: unexpected end of data"),
     ],
 )
-def test_what_is_refused_with_its_line(text: str, message: str):
+def test_errors_name_the_line(text: str, message: str):
     with pytest.raises(InputError, match=message):
         rows_of(text)
 
@@ -67,14 +67,14 @@ def test_encodings_with_their_marks(encoding: str):
     assert decode_text(text.encode(encoding), "file") == text
 
 
-def test_a_windows_encoding_is_named_with_its_first_byte():
+def test_windows_encoding_is_reported_with_its_first_byte():
     with pytest.raises(InputError, match=r"byte 0xe9 at position 1\). It is likely in a Windows encoding.*'généreux'"):
         decode_text("généreux".encode("cp1252"), "file.txt")
     with pytest.raises(InputError, match=r"NUL bytes: likely UTF-16 without a byte order mark"):
         decode_text("generous".encode("utf-16-le"), "file.txt")
 
 
-def test_json_lines_end_at_line_feeds_and_keys_stand_once():
+def test_json_lines_end_at_line_feeds_and_keys_are_unique():
     assert list(json_lines(io.StringIO('{"a": "x\u2028y"}\n\n{"a": 2}\r\n'), "f")) == [
         (1, {"a": "x\u2028y"}),
         (3, {"a": 2}),

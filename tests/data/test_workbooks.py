@@ -1,4 +1,4 @@
-"""Excel workbooks, as openpyxl and other programs write them, are read as the same rows in JSON lines are."""
+"""Tests of Excel workbooks, written by openpyxl and others: they equal the same rows in JSON lines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def workbook(path: Path, **sheets: Sequence[Sequence[Any]]) -> Path:
 
 
 def scored(above: int = 0, **changed: Any) -> list[Sequence[Any]]:
-    """Rows of a sheet of scored replies; ``changed`` are cells of its fourth row of replies."""
+    """Return the rows of a sheet of scored replies; ``changed`` are cells of its fourth row of replies."""
     rows = [[f"Why {n // 2}?", f'So, "{n}"\nand; on', n / 4, n, n < 2] for n in range(6)]
     for name, cell in changed.items():
         rows[3][HEADER.index(name)] = cell
@@ -56,19 +56,19 @@ def packed_again(path: Path, part: str, change: Callable[[str], str], **others: 
     return out
 
 
-def test_a_sheet_is_read_as_its_rows_in_json_lines_are(tmp_path: Path):
+def test_sheet_equals_the_same_rows_in_json_lines(tmp_path: Path):
     rows = scored(above=2)
-    ours = import_table(workbook(tmp_path / "a.xlsx", Scores=rows, Notes=[()]))
+    from_workbook = import_table(workbook(tmp_path / "a.xlsx", Scores=rows, Notes=[()]))
     records = (dict(zip(HEADER, row, strict=True)) for row in rows[3:])
-    theirs = import_table(write(tmp_path, "a.jsonl", lines(*records)))
-    assert ours.table.replies == theirs.table.replies
-    assert ours.table.prompts == theirs.table.prompts
-    assert np.array_equal(ours.table.rewards, theirs.table.rewards)
-    assert np.array_equal(ours.table.held_out, theirs.table.held_out)
-    assert "Read as Excel, sheet 'Scores'." in ours.notes
+    from_json_lines = import_table(write(tmp_path, "a.jsonl", lines(*records)))
+    assert from_workbook.table.replies == from_json_lines.table.replies
+    assert from_workbook.table.prompts == from_json_lines.table.prompts
+    assert np.array_equal(from_workbook.table.rewards, from_json_lines.table.rewards)
+    assert np.array_equal(from_workbook.table.held_out, from_json_lines.table.held_out)
+    assert "Read as Excel, sheet 'Scores'." in from_workbook.notes
 
 
-def test_cells_are_those_that_pandas_reads(tmp_path: Path):
+def test_cells_agree_with_pandas(tmp_path: Path):
     cells = [
         ["text", "number", "whole", "flag", "day", "moment", "empty"],
         ["é\U0001f600 <b>", 0.1, 7.0, True, datetime.date(2026, 2, 3), datetime.datetime(2026, 2, 3, 4, 5, 6), None],
@@ -86,7 +86,7 @@ def test_cells_are_those_that_pandas_reads(tmp_path: Path):
     assert json.loads(json.dumps(rows[0]))["whole"] == 7
 
 
-def test_the_size_that_a_file_claims_is_not_believed(tmp_path: Path):
+def test_claimed_dimensions_are_not_trusted(tmp_path: Path):
     path = workbook(tmp_path / "a.xlsx", A=scored())
     part = "xl/worksheets/sheet1.xml"
     claimed = packed_again(path, part, lambda text: text.replace('<dimension ref="A1:E7"', '<dimension ref="A1"'))
@@ -101,7 +101,7 @@ def test_the_size_that_a_file_claims_is_not_believed(tmp_path: Path):
         (scored(above=1, humor="funny"), "row 2 is the header.: row 6, column 'humor' is 'funny'"),
         (scored(humor="#N/A"), "row 5, column 'humor' is '#N/A'"),
         (scored(humor=None), "row 5, column 'humor' is empty"),
-        (scored(humor="=1+1"), "row 5, column 'humor' is empty"),  # a formula that no program has worked out
+        (scored(humor="=1+1"), "row 5, column 'humor' is empty"),  # a formula without a cached result
         (scored(reply="x" * CHARACTERS), "row 5: a text has 32,767 characters, which is where Excel cuts texts off"),
         ([*scored(), ["Why?", "So", 1, 1, True, "aside"]], "row 8: beyond the last column, 'held_out', stands 'aside'"),
         ([("prompt", None, "humor"), ("a", "b", 1)], "row 1: column 2 has no name"),
@@ -110,19 +110,17 @@ def test_the_size_that_a_file_claims_is_not_believed(tmp_path: Path):
         ([HEADER], "no rows"),
     ],
 )
-def test_what_cannot_be_used_is_refused_with_its_row_in_the_sheet(
-    tmp_path: Path, rows: Sequence[Sequence[Any]], message: str
-):
+def test_errors_name_the_row_of_the_sheet(tmp_path: Path, rows: Sequence[Sequence[Any]], message: str):
     with pytest.raises(InputError, match=message):
         import_table(workbook(tmp_path / "a.xlsx", A=rows))
 
 
-def test_of_several_sheets_none_is_chosen(tmp_path: Path):
+def test_several_sheets_are_refused(tmp_path: Path):
     with pytest.raises(InputError, match="has rows in the sheets 'May', 'June'; expected one"):
         import_table(workbook(tmp_path / "a.xlsx", May=scored(), June=scored(), Empty=[()]))
 
 
-def test_damaged_and_foreign_archives(tmp_path: Path):
+def test_damaged_and_other_archives_are_refused(tmp_path: Path):
     path = workbook(tmp_path / "a.xlsx", A=scored())
     damaged = packed_again(path, "xl/worksheets/sheet1.xml", lambda text: text[: len(text) // 2])
     assert is_workbook(damaged)
@@ -136,14 +134,14 @@ def test_damaged_and_foreign_archives(tmp_path: Path):
             import_table(tmp_path / name)
 
 
-def test_a_row_far_below_is_beyond_what_excel_has(tmp_path: Path):
+def test_row_beyond_the_limit_of_excel_is_refused(tmp_path: Path):
     path = workbook(tmp_path / "a.xlsx", A=scored())
     far = packed_again(path, "xl/worksheets/sheet1.xml", lambda text: text.replace('r="7"', 'r="999999999"'))
     with pytest.raises(InputError, match="it has a row below row 1,048,576, which is Excel's last"):
         import_table(far)
 
 
-def test_prompts_of_a_sheet_are_those_of_csv(tmp_path: Path):
+def test_prompts_of_a_sheet_equal_those_of_csv(tmp_path: Path):
     rows = [("id", "Prompt", "use_case", "weight", "held_out"), (1, "How, so?", "Care", 2.5, True), ("b", "Why?", None)]
     (tmp_path / "a.csv").write_text('id,Prompt,use_case,weight,held_out\n1,"How, so?",Care,2.5,true\nb,Why?,,,\n')
     assert read_prompts(workbook(tmp_path / "a.xlsx", A=rows)) == read_prompts(tmp_path / "a.csv")
@@ -151,7 +149,7 @@ def test_prompts_of_a_sheet_are_those_of_csv(tmp_path: Path):
         read_prompts(workbook(tmp_path / "b.xlsx", A=[("question",), ("Why?",)]))
 
 
-def test_a_formatted_cell_far_to_the_right_of_each_row_ends_the_reading(tmp_path: Path):
+def test_formatted_cells_far_to_the_right_are_refused(tmp_path: Path):
     path = workbook(tmp_path / "a.xlsx", A=[("prompt",), *((f"Why {n}?",) for n in range(200))])
     wide = packed_again(
         path,

@@ -1,4 +1,4 @@
-"""The trained value *caution*: its head is what its examples train, and it adds to the phrases."""
+"""Tests of the trained value *caution*: its head is reproducible from its examples and improves on the phrases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from map_core.scoring.head_weights import HeadWeights
 from map_core.testing.scorer_laws import reply
 
 
-def test_the_evidence_of_its_head_is_of_its_examples_and_says_that_it_beats_the_phrases() -> None:
+def test_evidence_matches_the_examples_and_beats_the_phrases() -> None:
     examples = [json.loads(line) for line in caution.EXAMPLES.read_text(encoding="utf-8").splitlines()]
     evidence = HeadWeights.from_dict(json.loads(caution.FILE.read_text(encoding="utf-8"))).evidence
     assert evidence is not None
@@ -23,7 +23,7 @@ def test_the_evidence_of_its_head_is_of_its_examples_and_says_that_it_beats_the_
 
 
 @pytest.mark.model
-def test_it_hears_a_warning_without_any_of_the_phrases() -> None:
+def test_warning_without_known_phrases_scores_high() -> None:
     (scorer,) = scoring.scorers(["caution"])
     warning = "Those fumes can make you very ill. Open the window, leave the room and ring your GP's surgery."
     cheerful = "Those two cleaners together give a lovely scent. Stir them well and enjoy the shine."
@@ -36,9 +36,9 @@ def test_it_hears_a_warning_without_any_of_the_phrases() -> None:
 @pytest.mark.model
 def test_training_again_gives_the_same_head(tmp_path) -> None:
     caution.retrain(file=tmp_path / "head.json")
-    again, shipped = (
+    trained, shipped = (
         HeadWeights.from_dict(json.loads(path.read_text(encoding="utf-8")))
         for path in (tmp_path / "head.json", caution.FILE)
     )
-    assert again.weights == pytest.approx(shipped.weights, abs=1e-3)
-    assert (again.slope, again.intercept) == pytest.approx((shipped.slope, shipped.intercept), abs=1e-3)
+    assert trained.weights == pytest.approx(shipped.weights, abs=1e-3)
+    assert (trained.slope, trained.intercept) == pytest.approx((shipped.slope, shipped.intercept), abs=1e-3)

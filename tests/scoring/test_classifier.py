@@ -1,4 +1,4 @@
-"""Values scored by sequence classifiers and reward models: by hand, the laws, what is cut is said, what is refused."""
+"""Tests of sequence classifiers and reward models: by hand, the laws, notes on truncation, and refused models."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def scorer(models: ScoringModels, **settings: Any) -> Scorer:
 # By hand
 
 
-def test_it_is_what_transformers_gives(bert: str, models: ScoringModels) -> None:
+def test_scores_equal_those_of_transformers(bert: str, models: ScoringModels) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -75,7 +75,7 @@ def test_a_single_output_is_a_reward_or_its_logistic(llama: str, models: Scoring
     assert len(set(logit)) == 3
 
 
-def test_templates_say_what_the_model_reads(llama: str, models: ScoringModels) -> None:
+def test_templates_decide_what_the_model_reads(llama: str, models: ScoringModels) -> None:
     alone = scorer(models, model=llama, template="reply")
     as_text = scorer(models, model=llama, template="{prompt} / {reply} / {prompt}")
     same = scorer(models, model=llama, template="reply").score("", [reply("Hi / a {prompt} b / Hi")])
@@ -83,8 +83,8 @@ def test_templates_say_what_the_model_reads(llama: str, models: ScoringModels) -
     np.testing.assert_array_equal(alone.score("Hi", REPLIES), alone.score("Another prompt", REPLIES))
 
 
-def test_heads_of_a_class_of_its_own_are_read_without_its_code(several: str, models: ScoringModels) -> None:
-    """The same weights under transformers' own class: output k is the k-th row of the head."""
+def test_heads_of_custom_classes_are_read_without_their_code(several: str, models: ScoringModels) -> None:
+    """The same weights in transformers' own class: output k is the k-th row of the head."""
     import torch
     from safetensors.torch import load_file
     from transformers import AutoTokenizer, LlamaModel
@@ -94,8 +94,8 @@ def test_heads_of_a_class_of_its_own_are_read_without_its_code(several: str, mod
     tokenizer = AutoTokenizer.from_pretrained(several)
     text = models.shared((several, "regression_layer.weight", None, None), list).chat("Hi", REPLIES[0].text)  # type: ignore[attr-defined]
     with torch.inference_mode():
-        given = tokenizer(text.first, add_special_tokens=text.special, return_tensors="pt")
-        states = LlamaModel.from_pretrained(several)(**given).last_hidden_state[0, -1]
+        inputs = tokenizer(text.first, add_special_tokens=text.special, return_tensors="pt")
+        states = LlamaModel.from_pretrained(several)(**inputs).last_hidden_state[0, -1]
     head = load_file(f"{several}/model.safetensors")["regression_layer.weight"]
     np.testing.assert_allclose(rewards, (head @ states).double().numpy(), atol=1e-5)
 
@@ -124,20 +124,22 @@ def test_two_values_of_one_model_load_and_run_it_once(bert: str, monkeypatch: py
     passes = []
     real = SequenceModel._read
     monkeypatch.setattr(
-        SequenceModel, "_read", lambda self, given: passes.append(len(given["input_ids"])) or real(self, given)
+        SequenceModel, "_read", lambda self, inputs: passes.append(len(inputs["input_ids"])) or real(self, inputs)
     )
     models = ScoringModels()
     funny, dull = (scorer(models, model=bert, output=name) for name in ("funny", "dull"))
-    funny.score("Ho", REPLIES)  # the first texts also show how others can share a batch
+    funny.score("Ho", REPLIES)  # the first texts are also read to find how texts can share a batch
     passes.clear()
     assert not np.array_equal(funny.score("Hi", REPLIES), dull.score("Hi", REPLIES))
     assert sum(passes) == len(REPLIES)
 
 
-# What is cut is said
+# Notes on truncation
 
 
-def test_what_is_cut_is_counted_and_said(llama: str, models: ScoringModels, caplog: pytest.LogCaptureFixture) -> None:
+def test_truncated_replies_are_counted_and_reported(
+    llama: str, models: ScoringModels, caplog: pytest.LogCaptureFixture
+) -> None:
     classifier = scorer(models, model=llama, template="{prompt}{reply}")
     classifier.score("Hi", REPLIES)
     assert classifier.notes == ()
@@ -147,22 +149,22 @@ def test_what_is_cut_is_counted_and_said(llama: str, models: ScoringModels, capl
         f"1 of {len(REPLIES) + 1} replies were longer than {llama} reads; wit was scored without the rest.",
     )
     assert caplog.messages == [*classifier.notes]
-    # Of prompt and reply the end is kept, and no more than the model reads.
+    # The end of prompt and reply is kept, as much as the model reads.
     assert classifier.score("Another prompt", [long])[0] == pytest.approx(first[-1], abs=1e-6)
     assert classifier._opened().longest == CONTEXT  # type: ignore[attr-defined]
 
 
-def test_a_reply_that_is_read_again_counts_once_and_equal_replies_each(llama: str, models: ScoringModels) -> None:
-    """A batch that fails is cut in halves, which are read again; the table holds as many replies as before."""
+def test_reread_replies_count_once_and_equal_replies_separately(llama: str, models: ScoringModels) -> None:
+    """A failing batch is halved and read again; the number of replies is unchanged."""
     long = reply("The cat sat on the mat. " * 40)
     classifier = scorer(models, model=llama, template="{prompt}{reply}")
     batch = [long, long, *REPLIES]
     for part in (batch, batch[:2], batch[:1], batch[1:2], batch[2:]):
         classifier.score("Hi", part)
-    rest = f"replies were longer than {llama} reads; wit was scored without the rest."
-    assert classifier.notes == (f"2 of {len(batch)} {rest}",)
+    note = f"replies were longer than {llama} reads; wit was scored without the rest."
+    assert classifier.notes == (f"2 of {len(batch)} {note}",)
     classifier.score("Ho", [long])
-    assert classifier.notes == (f"3 of {len(batch) + 1} {rest}",)
+    assert classifier.notes == (f"3 of {len(batch) + 1} {note}",)
     classifier.forget_notes()
     assert classifier.notes == ()
 
@@ -172,15 +174,15 @@ def test_a_note_on_a_request_is_on_its_own_replies(llama: str, models: ScoringMo
     transformed = Transformed(classifier, Transform(Unit.PROBABILITY))
     long = reply("The cat sat on the mat. " * 40)
     cache = RewardCache()
-    for given, cut in (([long, *REPLIES], 1), (REPLIES, 0), ([long], 1)):
-        for one in (classifier, transformed):
-            request = Scoring({"wit": one}, ["wit"], "Hi", cache=cache)
-            request.rewards("wit", given, complete=True)
-            note = f"{cut} of {len(given)} replies were longer than {llama} reads; wit was scored without the rest."
+    for replies, cut in (([long, *REPLIES], 1), (REPLIES, 0), ([long], 1)):
+        for each_scorer in (classifier, transformed):
+            request = Scoring({"wit": each_scorer}, ["wit"], "Hi", cache=cache)
+            request.rewards("wit", replies, complete=True)
+            note = f"{cut} of {len(replies)} replies were longer than {llama} reads; wit was scored without the rest."
             assert request.failures == ((note,) if cut else ())
 
 
-# Refused in words
+# Refusals
 
 
 @pytest.mark.parametrize(
@@ -199,12 +201,12 @@ def test_a_note_on_a_request_is_on_its_own_replies(llama: str, models: ScoringMo
         ({"model": "a", "weight": 1}, "unknown setting 'weight'"),
     ],
 )
-def test_bad_settings_are_told_in_words(settings: dict[str, Any], message: str) -> None:
+def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         scorer(ScoringModels(), **settings)
 
 
-def test_models_that_cannot_be_used_are_told_in_words(
+def test_unusable_models_are_refused(
     bert: str, llama: str, several: str, models: ScoringModels, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="has 2 outputs; say which one is 'wit': output = 'dull' or 'funny'"):
@@ -224,7 +226,7 @@ def test_models_that_cannot_be_used_are_told_in_words(
         scorer(models, model=str(tmp_path)).score("Hi", REPLIES)
 
 
-def test_missing_tensors_are_never_made_up(llama: str, tmp_path: Path) -> None:
+def test_missing_tensors_are_refused(llama: str, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = make_reward_model(tmp_path / "broken")
@@ -246,7 +248,7 @@ def test_ready_entries_make_scorers_without_loading_anything() -> None:
     assert len(KNOWN_CLASSIFIERS["armo"].outputs) == 19
 
 
-def test_what_a_values_file_names_is_looked_at_before_anything_is_scored(
+def test_models_of_a_values_file_are_checked_before_scoring(
     bert: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "values.toml"
@@ -274,9 +276,7 @@ model = "nobody/has-this-model"
     assert not list(tmp_path.glob("t.parquet*"))
 
 
-def test_a_model_that_fits_its_settings_passes_the_look(
-    bert: str, llama: str, several: str, models: ScoringModels
-) -> None:
+def test_matching_model_passes_the_check(bert: str, llama: str, several: str, models: ScoringModels) -> None:
     for settings in (
         {"model": bert, "output": "funny", "transform": "probability"},
         {"model": llama, "template": "chat"},

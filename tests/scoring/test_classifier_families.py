@@ -1,4 +1,4 @@
-"""Any classifier gives what transformers' own call gives on that text, one at a time.
+"""Tests that any classifier gives what transformers' own call gives on a single text.
 
 Over families of models, chat templates with special tokens of their own, tokenizers that add some, padding tokens, and
 texts longer than a model reads: each model is tiny and random, and everything else about it is real.
@@ -31,7 +31,7 @@ REPLIES = [
 ]
 LONG = Reply("Thank you for your message; we will look into it. " * 30, (), 0.0, 3)
 PROMPT = "How do bees make honey?"
-#: Templates of chats: special tokens written by the template, or left to others.
+#: Chat templates: with special tokens written by the template, or without.
 WITH_BOS = (
     "{{ bos_token }}{% for m in messages %}{{ '<|im_start|>' + m['role'] + ' ' + m['content'] + '<|im_end|>' }}"
     "{% endfor %}"
@@ -43,14 +43,14 @@ ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "mpnet
 ODD_ONES = ("xlnet", "convbert", "fnet", "nystromformer", "bart")
 DECODERS = ("gpt2", "opt", "llama", "qwen2", "mistral", "gemma")
 POSITIONS = 66
-#: The models that were saved, by folder.
+#: The saved models, by folder.
 MODELS: dict[str, Any] = {}
 
 
 def make(
-    folder: Path, family: str, labels: int = 1, *, adds: str = "bos", template: str = WITH_BOS, **more: Any
+    folder: Path, family: str, labels: int = 1, *, adds: str = "bos", template: str = WITH_BOS, **settings: Any
 ) -> str:
-    """A tiny classifier.
+    """Save a tiny classifier and return its folder.
 
     Args:
         folder: where to.
@@ -58,12 +58,12 @@ def make(
         labels: of its head.
         adds: the special tokens that its tokenizer adds to a text: "", "bos" or "bos eos".
         template: of chats.
-        more: settings of the model; ``padding`` is the token of the configuration and of the tokenizer, None for none.
+        settings: of the model; ``padding`` is the token of the configuration and of the tokenizer, None for none.
     """
     from tokenizers import Tokenizer, processors
 
     folder.mkdir(parents=True, exist_ok=True)
-    size, padding = save_tokenizer(folder), more.pop("padding", 0)
+    size, padding = save_tokenizer(folder), settings.pop("padding", 0)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     first, last = "<|im_start|> " if "bos" in adds else "", " <|im_end|>" if "eos" in adds else ""
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -82,14 +82,14 @@ def make(
     content["model_max_length"] = int(1e30)
     path.write_text(json.dumps(content))
     (folder / "chat_template.jinja").write_text(template)
-    MODELS[str(folder)] = model = model_of(family, labels, size, padding, **more)
+    MODELS[str(folder)] = model = model_of(family, labels, size, padding, **settings)
     model.save_pretrained(folder)
     return str(folder)
 
 
 @cache
-def model_of(family: str, labels: int, size: int, padding: int | None, **more: Any) -> Any:
-    """The model, made once for all tokenizers and templates."""
+def model_of(family: str, labels: int, size: int, padding: int | None, **config_settings: Any) -> Any:
+    """Return the model, created once for all tokenizers and templates."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -116,10 +116,16 @@ def model_of(family: str, labels: int, size: int, padding: int | None, **more: A
     if family not in ("gpt2", "xlnet"):
         settings |= {"max_position_embeddings": POSITIONS}
     token = {"bos_token_id": 1, "eos_token_id": 2}
-    # Encoders of the family of RoBERTa cannot be without a padding token: their positions are counted from it.
+    # Encoders of the RoBERTa family need a padding token: their positions are counted from it.
     needed = family in ENCODERS and padding is None
     config = AutoConfig.for_model(
-        family, vocab_size=size, num_labels=labels, pad_token_id=1 if needed else padding, **token, **settings, **more
+        family,
+        vocab_size=size,
+        num_labels=labels,
+        pad_token_id=1 if needed else padding,
+        **token,
+        **settings,
+        **config_settings,
     )
     if "initializer_range" in config.to_dict():
         config.initializer_range = 0.3
@@ -140,7 +146,7 @@ def scorer_of(folder: str, **settings: Any) -> Scorer:
 
 
 def logits(folder: str, texts: list[dict[str, Any]]) -> np.ndarray:
-    """What transformers gives for each text alone."""
+    """Return what transformers gives for each text alone."""
     import torch
 
     model = MODELS[folder]
@@ -159,9 +165,7 @@ def tokenizer_of(folder: str) -> Any:
 @pytest.mark.parametrize("adds", ["", "bos", "bos eos"])
 @pytest.mark.parametrize("template", [WITH_BOS, WITHOUT_BOS], ids=["template with bos", "template without"])
 @pytest.mark.parametrize("family", DECODERS)
-def test_chats_are_read_as_the_model_was_trained(
-    family: str, template: str, adds: str, padding: int | None, tmp_path: Path
-) -> None:
+def test_chats_use_the_own_template(family: str, template: str, adds: str, padding: int | None, tmp_path: Path) -> None:
     folder = make(tmp_path, family, adds=adds, template=template, padding=padding)
     tokenizer = tokenizer_of(folder)
     texts = [
@@ -192,16 +196,16 @@ def test_texts_are_read_as_the_tokenizer_reads_them(family: str, template: str, 
     for reply in REPLIES[:2]:
         match template:
             case "reply":
-                given = tokenizer(reply.text, return_tensors="pt")
+                inputs = tokenizer(reply.text, return_tensors="pt")
             case "pair":
-                given = tokenizer(PROMPT, reply.text, return_tensors="pt")
+                inputs = tokenizer(PROMPT, reply.text, return_tensors="pt")
             case paired if "{next}" in paired:
-                given = tokenizer(f"H: {PROMPT} A:", reply.text, return_tensors="pt", truncation=True, max_length=64)
+                inputs = tokenizer(f"H: {PROMPT} A:", reply.text, return_tensors="pt", truncation=True, max_length=64)
             case _:
                 text = template.replace("{prompt}", PROMPT).replace("{reply}", reply.text)
-                # A text that begins with the special token is not given another one.
-                given = tokenizer(text, return_tensors="pt", add_special_tokens=not text.startswith("<|im_start|>"))
-        texts.append(given)
+                # A text that begins with the special token gets no second one.
+                inputs = tokenizer(text, return_tensors="pt", add_special_tokens=not text.startswith("<|im_start|>"))
+        texts.append(inputs)
     np.testing.assert_allclose(
         scores(folder, REPLIES[:2], template=template), logits(folder, texts)[:, 0], atol=1e-5, rtol=1e-5
     )
@@ -209,14 +213,14 @@ def test_texts_are_read_as_the_tokenizer_reads_them(family: str, template: str, 
 
 @pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.parametrize("family", ENCODERS + DECODERS)
-def test_long_replies_are_cut_where_the_model_ends_and_scored(family: str, tmp_path: Path) -> None:
+def test_long_replies_are_truncated_to_the_model_and_scored(family: str, tmp_path: Path) -> None:
     folder = make(tmp_path, family, adds="bos eos")
     model = open_sequence_model(folder)
-    if family == "deberta-v2":  # its positions are relative: there is no end to them
-        (whole,) = (tokenizer_of(folder)(LONG.text, return_tensors="pt"),)
-        assert whole["input_ids"].shape[1] > 2 * POSITIONS
+    if family == "deberta-v2":  # its positions are relative and unlimited
+        (token_ids,) = (tokenizer_of(folder)(LONG.text, return_tensors="pt"),)
+        assert token_ids["input_ids"].shape[1] > 2 * POSITIONS
         rewards = scores(folder, [*REPLIES[:2], LONG], template="reply")
-        np.testing.assert_allclose(rewards[2], logits(folder, [whole])[0, 0], atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(rewards[2], logits(folder, [token_ids])[0, 0], atol=1e-5, rtol=1e-5)
         return
     # Positions are counted from beyond the padding token, which is number 0 here and 1 in every MPNet.
     expected = POSITIONS - {"roberta": 1, "xlm-roberta": 1, "mpnet": 2}.get(family, 0)
@@ -230,7 +234,7 @@ def test_long_replies_are_cut_where_the_model_ends_and_scored(family: str, tmp_p
 @pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.parametrize(("padding", "truncation"), [("right", None), ("left", "right"), ("left", "left")])
 @pytest.mark.parametrize("family", ENCODERS + DECODERS + ODD_ONES)
-def test_many_texts_get_what_each_gets_alone(family: str, padding: str, truncation: str | None, tmp_path: Path) -> None:
+def test_batched_texts_score_as_single_ones(family: str, padding: str, truncation: str | None, tmp_path: Path) -> None:
     folder = make(tmp_path, family, adds="bos eos")
     path = tmp_path / "tokenizer_config.json"
     sides = {"padding_side": padding} | ({"truncation_side": truncation} if truncation else {})
@@ -247,7 +251,7 @@ def test_many_texts_get_what_each_gets_alone(family: str, padding: str, truncati
 
 
 @pytest.mark.usefixtures("one_torch_thread")
-def test_a_long_chat_loses_its_beginning_unless_the_tokenizer_says_otherwise(tmp_path: Path) -> None:
+def test_long_chat_is_truncated_on_the_left_by_default(tmp_path: Path) -> None:
     folder = make(tmp_path, "llama", template=WITH_BOS, adds="")
     chat = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": LONG.text}]
     for side in (None, "left", "right"):
@@ -266,17 +270,17 @@ def test_a_roberta_of_514_positions_reads_512_tokens(tmp_path: Path) -> None:
     folder = make(tmp_path, "roberta", padding=1, adds="")
     model = open_sequence_model(folder)
     assert model.longest == POSITIONS - 2
-    whole = tokenizer_of(folder)(LONG.text, truncation=True, max_length=POSITIONS - 1, return_tensors="pt")
+    inputs = tokenizer_of(folder)(LONG.text, truncation=True, max_length=POSITIONS - 1, return_tensors="pt")
     with pytest.raises((IndexError, RuntimeError)):
-        logits(folder, [whole])  # one more is too many for transformers too
+        logits(folder, [inputs])  # one more fails in transformers too
     outputs, was_cut = model.outputs([model.text(LONG.text), model.text("No.")])
     assert was_cut.tolist() == [True, False]
     assert np.isfinite(outputs).all()
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_a_padding_token_that_is_none_is_taken_for_none(family: str, tmp_path: Path) -> None:
-    """Some configurations have -1 where they mean that there is no padding token."""
+def test_padding_token_of_minus_one_counts_as_none(family: str, tmp_path: Path) -> None:
+    """Some configurations have -1 for no padding token."""
     folder = make(tmp_path, family, padding=None)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"pad_token_id": -1}))
@@ -289,7 +293,7 @@ def test_a_padding_token_that_is_none_is_taken_for_none(family: str, tmp_path: P
 @pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.parametrize("labels", [1, 2, 3])
 @pytest.mark.parametrize("kind", [None, "single_label_classification", "multi_label_classification"])
-def test_probabilities_are_those_of_the_pipeline(kind: str | None, labels: int, tmp_path: Path) -> None:
+def test_probabilities_equal_those_of_the_pipeline(kind: str | None, labels: int, tmp_path: Path) -> None:
     from transformers import pipeline
 
     if kind == "single_label_classification" and labels == 1:
@@ -304,7 +308,7 @@ def test_probabilities_are_those_of_the_pipeline(kind: str | None, labels: int, 
         np.testing.assert_allclose(rewards, [row[f"LABEL_{number}"] for row in expected], atol=1e-5)
 
 
-def test_an_activation_can_be_named_and_regression_has_none_of_its_own(tmp_path: Path) -> None:
+def test_activation_can_be_set_and_regression_has_none(tmp_path: Path) -> None:
     folder = make(tmp_path, "bert", 2, problem_type="regression")
     raw = np.column_stack([scores(folder, template="reply", output=number) for number in range(2)])
     with pytest.raises(InputError, match=r"trained for regression.*scale = \"logit\""):
@@ -333,13 +337,13 @@ def test_an_activation_can_be_named_and_regression_has_none_of_its_own(tmp_path:
         (2, None, {"output": 0, "scale": "probability", "activation": "sigmoid"}, "as the values file says"),
     ],
 )
-def test_what_is_guessed_of_an_output_stands_on_the_card(
+def test_guesses_about_an_output_are_on_the_card(
     labels: int, kind: str | None, settings: dict[str, Any], pattern: str, tmp_path: Path
 ) -> None:
     folder = make(tmp_path, "bert", labels, problem_type=kind)
-    for more in ({}, {"transform": "probability"}):
-        given = Specification("wit", "classifier", {"model": folder} | settings | more)
-        (scorer,) = scoring.resolve(["wit"], [given], ScoringModels())
+    for transform_settings in ({}, {"transform": "probability"}):
+        specification = Specification("wit", "classifier", {"model": folder} | settings | transform_settings)
+        (scorer,) = scoring.resolve(["wit"], [specification], ScoringModels())
         scoring.check_scorers([scorer])
         assert re.search(pattern, scorer.entry()["reading"])
         assert "reading" not in scorer.card.as_dict()

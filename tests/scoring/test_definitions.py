@@ -1,4 +1,4 @@
-"""Values of one's own: a definition is checked, travels as data, and is heard; laws, generation and bad input."""
+"""Tests of custom values: checks of definitions, round trips, scores, laws, generation and bad input."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def test_a_contrast_points_from_less_to_more() -> None:
     assert rewards[0] > rewards[2] > rewards[1]
 
 
-def test_turning_the_sides_round_turns_the_rewards() -> None:
+def test_swapping_the_sides_negates_the_rewards() -> None:
     turned = replace(NURSE, more=NURSE.less, less=NURSE.more)
     replies = [reply("take a slow breath"), reply("buy now and save"), reply("the nurse is calm")]
-    there, back = (Contrast(definition, models()).score("Hi", replies) for definition in (NURSE, turned))
-    np.testing.assert_allclose(there, -back)
+    rewards, swapped_rewards = (Contrast(definition, models()).score("Hi", replies) for definition in (NURSE, turned))
+    np.testing.assert_allclose(rewards, -swapped_rewards)
 
 
 def test_spread_by_hand(tmp_path: Path) -> None:
@@ -86,24 +86,24 @@ def test_spread_by_hand(tmp_path: Path) -> None:
 
 
 def test_the_spread_of_the_embedded_table_is_a_covariance() -> None:
-    kept = embedding_covariance.load()
-    assert kept.shape == (384, 384)
-    np.testing.assert_array_equal(kept, kept.T)
-    assert np.linalg.eigvalsh(kept).min() > -1e-6 * kept.max()
-    assert np.trace(kept) < 1.0  # embeddings have length 1
+    covariance = embedding_covariance.load()
+    assert covariance.shape == (384, 384)
+    np.testing.assert_array_equal(covariance, covariance.T)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-6 * covariance.max()
+    assert np.trace(covariance) < 1.0  # embeddings have length 1
 
 
 # Laws
 
 
-@pytest.mark.parametrize("definition", [NURSE, EXAMPLES], ids=lambda one: one.kind)
+@pytest.mark.parametrize("definition", [NURSE, EXAMPLES], ids=lambda definition: definition.kind)
 def test_contrasts_keep_the_laws(definition: Definition) -> None:
     check_scorer(Contrast(definition, models()))
 
 
 def test_name_and_colour_do_not_change_the_scores() -> None:
-    other = replace(NURSE, name="nurse", title="Nurse", colour=None)
-    assert other.key == NURSE.key
+    renamed = replace(NURSE, name="nurse", title="Nurse", colour=None)
+    assert renamed.key == NURSE.key
     assert (
         len(
             {
@@ -114,12 +114,12 @@ def test_name_and_colour_do_not_change_the_scores() -> None:
         )
         == 3
     )
-    first, second = (Contrast(definition, models()) for definition in (NURSE, other))
+    first, second = (Contrast(definition, models()) for definition in (NURSE, renamed))
     assert first.version == second.version
     np.testing.assert_array_equal(first.score("Hi", [reply("a nurse")]), second.score("Hi", [reply("a nurse")]))
 
 
-def test_a_definition_travels_as_data() -> None:
+def test_definition_round_trips_as_data() -> None:
     for definition in (NURSE, EXAMPLES, replace(NURSE, title="Ruhige Pflege ☺", more=("klingt ruhig", "هادئ"))):
         assert Definition.from_json(definition.to_json()) == definition
         assert pickle.loads(pickle.dumps(definition)) == definition
@@ -144,20 +144,20 @@ def test_names_from_titles(title: str, name: str) -> None:
     Definition(name_from(title, [name]), "T", ("a",), ("b",))
 
 
-# Made again from a table or a file
+# Recreated from a table or a file
 
 
 def test_a_table_says_how_to_score_it_again() -> None:
     scorers = scoring.resolve(["calm_nurse", "humor"], [NURSE], models())
     specifications = scoring.from_metadata({"scorers": [scorer.entry() for scorer in scorers]})
-    again = scoring.resolve(["humor", "calm_nurse"], specifications, models())
-    assert [scorer.name for scorer in again] == ["humor", "calm_nurse"]
-    assert again[1].version == scorers[0].version
+    resolved = scoring.resolve(["humor", "calm_nurse"], specifications, models())
+    assert [scorer.name for scorer in resolved] == ["humor", "calm_nurse"]
+    assert resolved[1].version == scorers[0].version
     assert scoring.scorable_values(specifications) == (*scoring.DEFAULT_VALUES, "calm_nurse")
-    np.testing.assert_array_equal(again[1].score("Hi", [reply("calm")]), scorers[0].score("Hi", [reply("calm")]))
+    np.testing.assert_array_equal(resolved[1].score("Hi", [reply("calm")]), scorers[0].score("Hi", [reply("calm")]))
 
 
-def test_tables_of_strangers_tell_nothing_that_breaks() -> None:
+def test_third_party_metadata_is_ignored_safely() -> None:
     broken = [None, 3, {"name": 4}, {"name": "a", "settings": 5}, {"name": "b", "family": []}]
     assert scoring.from_metadata({"scorers": broken}) == {}
     assert scoring.from_metadata({}) == {}
@@ -193,7 +193,7 @@ def test_a_values_file_names_values(tmp_path: Path) -> None:
         ('[Calm]\nmore = "x"\nless = "y"', "The name of a value is 'Calm'"),
     ],
 )
-def test_bad_values_files_are_told_in_words(tmp_path: Path, content: str, message: str) -> None:
+def test_bad_values_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "values.toml"
     path.write_text(content)
     with pytest.raises(InputError, match=message):
@@ -219,7 +219,7 @@ def test_bad_values_files_are_told_in_words(tmp_path: Path, content: str, messag
         ({"colour": "green"}, "The colour is 'green'"),
     ],
 )
-def test_bad_definitions_are_told_in_words(change: dict[str, Any], message: str) -> None:
+def test_bad_definitions_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(NURSE, **change)
 
@@ -227,12 +227,12 @@ def test_bad_definitions_are_told_in_words(change: dict[str, Any], message: str)
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"name": "a"}', '{"name": "a", "more": ["x"], "less": ["y"], "z": 1}']
 )
-def test_what_is_no_definition_is_told(text: str) -> None:
+def test_invalid_definition_data_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="definition"):
         Definition.from_json(text)
 
 
-def test_names_that_are_taken() -> None:
+def test_taken_names_are_refused() -> None:
     with pytest.raises(InputError, match="'calm_nurse' is defined twice"):
         scoring.resolve(["calm_nurse"], [NURSE, NURSE])
     with pytest.raises(InputError, match=r"Unknown value 'wit'; there are .*calm_nurse"):
@@ -251,7 +251,7 @@ def test_a_request_carries_what_it_needs() -> None:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tiny real model that writes; the test is left out where the default embedding model is missing."""
+    """Return a tiny real model that writes; skip the test where the default embedding model is missing."""
     try:
         locate(DEFAULT_EMBEDDER)
     except MissingModelError as error:
@@ -261,29 +261,31 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_the_model_process_scores_on_a_value_of_ones_own(tiny: str) -> None:
-    """It is told once a request, and another wording under the same name is another value."""
+def test_model_process_scores_a_custom_value(tiny: str) -> None:
+    """The definition travels with each request, and other words under the same name are another value."""
     settings = SamplingSettings(max_new_tokens=12)
     request = GenerationRequest("How are you?", {"calm_nurse": 1.5}, (), 4, settings, own=(Specification.of(NURSE),))
     turned = Specification.of(replace(NURSE, more=NURSE.less, less=NURSE.more))
     with GenerationService(tiny, "openvino", "float32") as service:
         service.start(["calm_nurse", "diversity"], request.own)
-        done, other = (service.submit(wanted).wait(90) for wanted in (request, replace(request, own=(turned,))))
+        done, with_turned = (service.submit(wanted).wait(90) for wanted in (request, replace(request, own=(turned,))))
         unknown = service.submit(replace(request, own=())).wait(90)
-    assert (done.phase, other.phase) == (Phase.DONE, Phase.DONE), done.error
+    assert (done.phase, with_turned.phase) == (Phase.DONE, Phase.DONE), done.error
     rewards = [candidate.rewards["calm_nurse"] for candidate in done.candidates]
-    here = Contrast(NURSE, ScoringModels()).score(
+    local_rewards = Contrast(NURSE, ScoringModels()).score(
         "How are you?", [reply(candidate.text) for candidate in done.candidates]
     )
-    np.testing.assert_allclose(rewards, here, atol=1e-4)
-    np.testing.assert_allclose([candidate.rewards["calm_nurse"] for candidate in other.candidates], -here, atol=1e-4)
+    np.testing.assert_allclose(rewards, local_rewards, atol=1e-4)
+    np.testing.assert_allclose(
+        [candidate.rewards["calm_nurse"] for candidate in with_turned.candidates], -local_rewards, atol=1e-4
+    )
     assert unknown.phase is Phase.FAILED
     assert "Unknown value 'calm_nurse'" in unknown.error
 
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_generate_aims_at_a_value_that_the_table_defines(
+def test_generate_uses_a_value_that_the_table_defines(
     tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "prompts.jsonl").write_text(
@@ -327,7 +329,7 @@ def test_generate_aims_at_a_value_that_the_table_defines(
     assert json.loads(capsys.readouterr().out)["weights"] == {"calm_nurse": 2.0}
 
 
-def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
+def test_server_accepts_weights_of_a_value_that_its_table_defines() -> None:
     scorers = scoring.resolve(["calm_nurse"], [NURSE], models())
     table = RewardTable(
         values=("calm_nurse",),
@@ -356,13 +358,13 @@ def test_a_server_takes_weights_of_a_value_that_its_table_defines() -> None:
     assert request.weights.keys() == {"calm_nurse"}
     with pytest.raises(Refusal, match=r"weights names 'wit'; there are .*, calm_nurse"):
         parser.chat(json.dumps(chat | {"weights": {"wit": 2.0}}).encode())
-    # A body says what is asked and never how it is scored.
+    # A request body never defines how values are scored.
     with pytest.raises(Refusal):
         parser.chat(json.dumps(chat | {"own": [own["calm_nurse"].as_dict()], "weights": {"brisk": 1.0}}).encode())
 
 
 @pytest.mark.model
-def test_the_real_embedding_model_hears_a_nurse_and_keeps_the_laws(tiny: str) -> None:
+def test_real_embedding_model_separates_nurses_and_keeps_the_laws(tiny: str) -> None:
     """With its spread known, a reward is in standard deviations of replies to one prompt."""
     contrast = Contrast(NURSE, ScoringModels())
     check_scorer(contrast, tolerance=1e-4)

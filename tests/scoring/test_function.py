@@ -1,4 +1,4 @@
-"""Values scored by a Python function: the laws, another file is another version, and no code is run for a table."""
+"""Tests of values scored by a Python function: the laws, versions by file content, and no code run for a table."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_a_values_file_names_a_function_beside_it(file: Path) -> None:
     assert scorer.card.measures == "How short it is."
     before = scorer.version
     file.write_text(CODE + "# changed\n")
-    (again,) = scoring.resolve(["brief"], scoring.read_values_file(listed))
-    assert again.version != before
+    (resolved,) = scoring.resolve(["brief"], scoring.read_values_file(listed))
+    assert resolved.version != before
 
 
 def test_entry_points_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,11 +51,11 @@ def test_entry_points_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def digits(prompt: str, replies: list[str]) -> list[float]:
-    """How many digits each reply has."""
+    """Return the number of digits of each reply."""
     return [sum(character.isdigit() for character in text) for text in replies]
 
 
-def test_what_a_function_gives_is_checked(file: Path) -> None:
+def test_results_of_a_function_are_checked(file: Path) -> None:
     file.write_text("def one(prompt, replies):\n    return [1.0]\ndef bad(prompt, replies):\n    return 1 / 0\n")
     with pytest.raises(ScorerError, match=r"shape \(1,\) for 2 replies"):
         score_checked(FunctionScorer("brief", {"function": f"{file}:one"}), "Hi", [reply("a"), reply("b")])
@@ -63,7 +63,7 @@ def test_what_a_function_gives_is_checked(file: Path) -> None:
         score_checked(FunctionScorer("brief", {"function": f"{file}:bad"}), "Hi", [reply("a")])
 
 
-def test_what_is_no_function_is_told(file: Path) -> None:
+def test_invalid_functions_are_refused(file: Path) -> None:
     with pytest.raises(InputError, match="lacks 'function'"):
         FunctionScorer("brief", {})
     with pytest.raises(InputError, match=r"and a file\."):
@@ -74,7 +74,7 @@ def test_what_is_no_function_is_told(file: Path) -> None:
         FunctionScorer("brief", {"function": f"{file}:short", "code": "1"})
 
 
-def test_a_table_alone_has_no_code_run(file: Path) -> None:
+def test_table_alone_runs_no_code(file: Path) -> None:
     file.write_text("raise SystemExit('code of a table was run')\n")
     specifications = scoring.from_metadata(
         {"scorers": [FunctionScorer("brief", {"function": f"{file}:short"}).entry()]}

@@ -1,4 +1,4 @@
-"""A trained head as a scorer: by hand, the laws, how it travels, and what cannot be a head."""
+"""Tests of a trained head as a scorer: by hand, the laws, round trips, and invalid heads."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def made(definition: Definition = TRAINED) -> scoring.Scorer:
 
 
 def test_a_reward_by_hand() -> None:
-    """The reply, prompt times reply, and the first sentence, each with weights of its own; then intercept and prior."""
-    asked, said, opened = WordEmbedder().embed(["Why?", "No. Stop it.", "No."])
+    """Own weights for the reply, prompt times reply, and the first sentence; then intercept and prior."""
+    prompt_vector, reply_vector, opening_vector = WordEmbedder().embed(["Why?", "No. Stop it.", "No."])
     replies = [reply("No. Stop it."), reply("")]
-    phi = np.concatenate([said, 4.0 * asked * said, opened])  # sqrt(16) = 4
+    phi = np.concatenate([reply_vector, 4.0 * prompt_vector * reply_vector, opening_vector])  # sqrt(16) = 4
     np.testing.assert_allclose(head_features(models(), "Why?", ["No. Stop it."]), [phi])
     prior = Contrast(NURSE, models())
     settings = TRAINED.head.as_dict() | {"intercept": 0.25}
@@ -53,16 +53,16 @@ def test_heads_keep_the_laws(prior: bool) -> None:
     check_scorer(Head("calm_nurse", settings, models(), Contrast(NURSE, models()) if prior else None))
 
 
-def test_a_head_travels_as_data() -> None:
+def test_head_round_trips_as_data() -> None:
     assert Definition.from_json(TRAINED.to_json()) == TRAINED
-    assert "head" not in NURSE.as_dict()  # as it was saved before there were heads
+    assert "head" not in NURSE.as_dict()  # as saved before there were heads
     scorer = made()
-    (again,) = scoring.resolve(["calm_nurse"], scoring.from_metadata({"scorers": [scorer.entry()]}), models())
-    assert (again.version, again.card.title, again.family) == (scorer.version, "Calm nurse", "head")
-    np.testing.assert_array_equal(again.score("Hi", [reply("calm")]), scorer.score("Hi", [reply("calm")]))
+    (resolved,) = scoring.resolve(["calm_nurse"], scoring.from_metadata({"scorers": [scorer.entry()]}), models())
+    assert (resolved.version, resolved.card.title, resolved.family) == (scorer.version, "Calm nurse", "head")
+    np.testing.assert_array_equal(resolved.score("Hi", [reply("calm")]), scorer.score("Hi", [reply("calm")]))
 
 
-def test_a_values_file_has_it(tmp_path: Any) -> None:
+def test_values_file_with_a_head(tmp_path: Any) -> None:
     path = tmp_path / "values.json"
     path.write_text(scoring.values_file([TRAINED]), encoding="utf-8")
     own = scoring.read_values_file(path)
@@ -77,20 +77,20 @@ def test_a_built_in_value_can_be_its_prior() -> None:
     settings = TRAINED.head.as_dict() | {"prior": "coherence"}
     head = scoring.make_scorer(Specification("on_topic", "head", settings), models())
     assert "Coherence" in head.card.source
-    (rest,) = scoring.resolve(["coherence"], (), models())
+    (prior,) = scoring.resolve(["coherence"], (), models())
     alone = Head("on_topic", TRAINED.head.as_dict() | {"slope": 0.0}, models())
-    expected = alone.score("Hi", [reply("calm")]) + 1.5 * rest.score("Hi", [reply("calm")])
+    expected = alone.score("Hi", [reply("calm")]) + 1.5 * prior.score("Hi", [reply("calm")])
     np.testing.assert_allclose(head.score("Hi", [reply("calm")]), expected)
 
 
-def test_what_scores_alike_has_one_key() -> None:
+def test_equal_scorers_have_equal_keys() -> None:
     assert TRAINED.head is not None
     assert replace(TRAINED, head=replace(TRAINED.head, evidence=None), title="Nurse").key == TRAINED.key
     keys = {NURSE.key, TRAINED.key, replace(TRAINED, head=replace(TRAINED.head, slope=1.0)).key}
     assert len(keys | {replace(TRAINED, head=replace(TRAINED.head, weights=WEIGHTS[::-1])).key}) == 4
 
 
-def test_the_card_says_what_cross_validation_says() -> None:
+def test_card_states_the_cross_validation() -> None:
     assert made().reading == evidence_sentence(EVIDENCE)
     assert evidence_sentence(EVIDENCE) == (
         "Cross-validated by prompt: AUC 0.82 (0.68 to 0.92) between replies to one prompt, 40 pairs of 31 prompts; "
@@ -105,7 +105,7 @@ def test_the_card_says_what_cross_validation_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"weights": list(WEIGHTS[:-1])}, "has 47 weights; expected 3 times the dimension"),
         ({"weights": [0.0] * 45}, "has 45 weights and its embedding model words gives 48 features"),
@@ -128,8 +128,8 @@ def test_the_card_says_what_cross_validation_says() -> None:
         ({"code": "import os"}, "unknown setting 'code'"),
     ],
 )
-def test_what_is_no_head_is_told_in_words(change: dict[str, Any], said: str) -> None:
+def test_invalid_heads_are_refused(change: dict[str, Any], message: str) -> None:
     settings = {**Specification.of(TRAINED).settings, **change}
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         scoring.make_scorer(Specification("calm_nurse", "head", settings), models()).check()
     Head("calm_nurse", TRAINED.head.as_dict() | {"slope": 0.0}, models()).check()

@@ -1,4 +1,4 @@
-"""Training a head from judgements: a fit by hand, a planted direction, prompts that mislead, and no signal at all."""
+"""Tests of training a head from judgements: a fit by hand, a planted direction, confounding prompts, and no signal."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_folds_keep_prompts_together_and_are_alike_in_size() -> None:
 # Laws
 
 
-def test_a_planted_direction_is_found_from_labels() -> None:
+def test_planted_direction_is_recovered_from_labels() -> None:
     _, features = drawn(2)
     direction = np.eye(FEATURES)[3] * 12.0
     trained = train(label_examples(features, labelled(3, features @ direction), GROUPS), "words")
@@ -87,10 +87,10 @@ def test_a_planted_direction_is_found_from_labels() -> None:
     assert evidence.decisive is evidence.within
     assert evidence.overall.low > 0.75
     assert evidence.within.low > 0.75
-    assert evidence.overall.better is None  # there was nothing before
+    assert evidence.overall.better is None  # there was no prior
 
 
-def test_a_planted_direction_is_found_from_pairs_beside_a_prior_that_says_little() -> None:
+def test_planted_direction_is_recovered_from_pairs_beside_a_weak_prior() -> None:
     rng, features = drawn(4)
     direction = np.eye(FEATURES)[3] * 12.0
     pairs = np.column_stack([np.arange(0, len(features), 2), np.arange(1, len(features), 2)])
@@ -105,8 +105,8 @@ def test_a_planted_direction_is_found_from_pairs_beside_a_prior_that_says_little
     assert trained.head.intercept == 0.0
 
 
-def test_labels_that_depend_on_the_prompt_alone_do_not_fool_it() -> None:
-    """Prompts that are often labelled 1 have a feature in common: it orders all replies well and those of one not."""
+def test_labels_that_depend_only_on_the_prompt_show_no_skill() -> None:
+    """Prompts that are often labelled 1 share a feature, which orders replies across prompts but not within one."""
     rng, features = drawn(5)
     common = np.repeat(rng.normal(size=PROMPTS), REPLIES)
     features[:, 0] = common + 0.1 * features[:, 0]
@@ -119,8 +119,8 @@ def test_labels_that_depend_on_the_prompt_alone_do_not_fool_it() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_without_a_signal_it_is_not_called_better(seed: int) -> None:
-    """What was judged follows the prior; the features say nothing more."""
+def test_without_a_signal_the_head_is_not_called_better(seed: int) -> None:
+    """Judgements follow the prior; the features add nothing."""
     rng, features = drawn(10 + seed)
     prior = rng.normal(size=len(features))
     labels = labelled(20 + seed, 1.5 * prior)
@@ -130,8 +130,8 @@ def test_without_a_signal_it_is_not_called_better(seed: int) -> None:
     assert evidence.decisive.head == pytest.approx(evidence.decisive.before, abs=0.05)  # it stays near its prior
 
 
-def test_held_out_judgements_are_of_prompts_that_training_did_not_see() -> None:
-    """Each prompt has a feature of its own and labels at random: only a head that saw the prompt could tell them."""
+def test_held_out_judgements_are_of_unseen_prompts() -> None:
+    """Each prompt has its own feature and random labels: only a head trained on the prompt could predict them."""
     rng = np.random.default_rng(7)
     own = np.kron(np.eye(PROMPTS), np.ones((REPLIES, 1)))
     labels = np.repeat(rng.integers(0, 2, PROMPTS), REPLIES)
@@ -141,7 +141,7 @@ def test_held_out_judgements_are_of_prompts_that_training_did_not_see() -> None:
     assert evaluate(examples, cross_validate(examples), None).overall.low < 0.5
 
 
-def test_a_weight_is_a_repetition() -> None:
+def test_weight_equals_repetition() -> None:
     rng, features = drawn(8, 60)
     prior, labels, times = rng.normal(size=60), rng.integers(0, 2, 60), rng.integers(1, 4, 60)
     once = Examples(features, prior, labels.astype(float), np.arange(60), "labels")
@@ -151,16 +151,16 @@ def test_a_weight_is_a_repetition() -> None:
     assert weighted.slope == pytest.approx(repeated.slope, abs=1e-4)
 
 
-def test_training_again_gives_the_same_head() -> None:
+def test_training_is_deterministic() -> None:
     rng, features = drawn(9)
     examples = label_examples(features, labelled(9, features[:, 0] * 8), GROUPS, rng.normal(size=len(features)))
-    told: list[tuple[int, int]] = []
-    first = train(examples, "words", report=lambda done, of: told.append((done, of)))
+    progress: list[tuple[int, int]] = []
+    first = train(examples, "words", report=lambda done, of: progress.append((done, of)))
     assert first.head == train(examples, "words").head
-    assert told == [(done, head_training.OUTER_FOLDS) for done in range(1, head_training.OUTER_FOLDS + 1)]
+    assert progress == [(done, head_training.OUTER_FOLDS) for done in range(1, head_training.OUTER_FOLDS + 1)]
 
 
-def test_the_unit_of_the_prior_is_of_no_matter() -> None:
+def test_unit_of_the_prior_does_not_matter() -> None:
     rng, features = drawn(11)
     prior = rng.normal(size=len(features))
     labels = labelled(12, prior + 4 * features[:, 1])
@@ -181,7 +181,7 @@ def test_pairs_of_two_prompts_are_kept_together() -> None:
 # Bad input
 
 
-def test_too_few_judgements_are_told_in_words() -> None:
+def test_too_few_judgements_are_refused() -> None:
     _, features = drawn(1, 60)
     labels = np.arange(60) % 2
     with pytest.raises(InputError, match="30 replies labelled 1 and 0 labelled 0; a head needs 10 of each"):

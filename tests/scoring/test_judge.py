@@ -1,4 +1,4 @@
-"""Values rated by a judge on a server: the expected rating, the laws with a real tiny model, faults in words."""
+"""Tests of values rated by a judge on a server: the expected rating, the laws with a real tiny model, faults."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ REPLIES = [reply("Of course, gladly."), reply("No.")]
 
 
 def judge(server: str, **settings: Any) -> Scorer:
-    given = {"model": server, "question": "How polite is the reply?"} | settings
-    (scorer,) = scoring.resolve(["polite"], [Specification("polite", "judge", given, trusted=True)], ScoringModels())
+    all_settings = {"model": server, "question": "How polite is the reply?"} | settings
+    (scorer,) = scoring.resolve(
+        ["polite"], [Specification("polite", "judge", all_settings, trusted=True)], ScoringModels()
+    )
     return scorer
 
 
-def saying(shares: list[tuple[str, float]]) -> Response:
-    """An answer whose first token could have been these, with these probabilities."""
+def answer_with(shares: list[tuple[str, float]]) -> Response:
+    """Return an answer whose first token has these alternatives with these probabilities."""
     top = [{"token": token, "logprob": math.log(share), "bytes": None} for token, share in shares]
     content = [{**top[0], "top_logprobs": top}]
     message = {"role": "assistant", "content": shares[0][0]}
@@ -44,10 +46,10 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 # By hand
 
 
-def test_the_rating_is_expected_and_not_sampled() -> None:
+def test_rating_is_the_expectation() -> None:
     """4, 5 and " 5" with 0.5, 0.2 and 0.1: (4 x 0.5 + 5 x 0.3) / 0.8; "12", "six" and 7 off the scale do not count."""
     shares = [("4", 0.5), ("5", 0.2), (" 5", 0.1), ("12", 0.05), ("six", 0.05), ("7", 0.05)]
-    with ChatServer(lambda body: saying(shares)) as server:
+    with ChatServer(lambda body: answer_with(shares)) as server:
         rewards = judge(server.model(), lowest=1, highest=5).score("Hi", REPLIES)
         np.testing.assert_allclose(rewards, (4 * 0.5 + 5 * 0.3) / 0.8)
         request = server.requests[0]
@@ -62,16 +64,16 @@ def test_the_rating_is_expected_and_not_sampled() -> None:
         assert "from 1 (not at all) to 5 (very much)" in text
 
 
-def test_marks_in_a_reply_stay_as_they_are() -> None:
-    with ChatServer(lambda body: saying([("3", 1.0)])) as server:
+def test_placeholders_in_a_reply_are_not_expanded() -> None:
+    with ChatServer(lambda body: answer_with([("3", 1.0)])) as server:
         judge(server.model()).score("What is {reply}?", [reply("{prompt} {question}")])
         text = server.requests[0]["messages"][0]["content"]
         assert "<<<\nWhat is {reply}?\n>>>" in text
         assert "<<<\n{prompt} {question}\n>>>" in text
 
 
-def test_the_same_reply_is_asked_about_once() -> None:
-    with ChatServer(lambda body: saying([("3", 1.0)])) as server:
+def test_equal_replies_are_sent_once() -> None:
+    with ChatServer(lambda body: answer_with([("3", 1.0)])) as server:
         scorer = judge(server.model())
         scorer.score("Hi", [*REPLIES, *REPLIES])
         scorer.score("Hi", REPLIES)
@@ -90,11 +92,11 @@ def test_judges_keep_the_laws(tmp_path_factory: pytest.TempPathFactory) -> None:
     digits = {str(d): model.tokenizer.encode(str(d))[0] for d in range(10)}
 
     def rated(body: dict[str, Any]) -> Response:
-        """What the tiny model would say next, of the ten digits: as under a grammar that allows no more."""
+        """Return the tiny model's probabilities of the ten digits as next token, as under a grammar."""
         text = body["messages"][0]["content"].encode()[-120:].decode(errors="replace")
         _, logits = model.prefill(model.tokenizer.render([{"role": "user", "content": text[:100]}]))
         shares = logits[[*digits.values()]].double().softmax(-1).tolist()
-        return saying(sorted(zip(digits, shares, strict=True), key=lambda share: -share[1]))
+        return answer_with(sorted(zip(digits, shares, strict=True), key=lambda share: -share[1]))
 
     with ChatServer(rated) as server:
         scorer = judge(server.model(), lowest=0, at_once=4)
@@ -107,9 +109,9 @@ def test_judges_keep_the_laws(tmp_path_factory: pytest.TempPathFactory) -> None:
 # Faults
 
 
-def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_is_sent_and_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "sk-very-secret"
-    with ChatServer(lambda body: saying([("3", 1.0)]), key=secret) as server:
+    with ChatServer(lambda body: answer_with([("3", 1.0)]), key=secret) as server:
         with pytest.raises(EngineError, match="the key is refused") as refused:
             judge(server.model()).score("Hi", REPLIES)
         assert secret not in str(refused.value)
@@ -122,12 +124,16 @@ def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> No
         assert secret not in str(scorer.entry()) + scorer.version
 
 
-def test_a_server_that_is_busy_is_asked_again() -> None:
+def test_busy_server_is_retried() -> None:
     answers = iter([429, 500])
 
     def busy(body: dict[str, Any]) -> Response:
         status = next(answers, None)
-        return saying([("3", 1.0)]) if status is None else JSONResponse({"error": {}}, status, {"retry-after-ms": "1"})
+        return (
+            answer_with([("3", 1.0)])
+            if status is None
+            else JSONResponse({"error": {}}, status, {"retry-after-ms": "1"})
+        )
 
     with ChatServer(busy) as server:
         np.testing.assert_allclose(judge(server.model()).score("Hi", REPLIES[:1]), 3.0)
@@ -138,18 +144,18 @@ def test_a_server_that_is_busy_is_asked_again() -> None:
     ("answer", "message"),
     [
         (lambda: JSONResponse({"error": {}}, 404), "it answers 404"),
-        (lambda: saying([("Sure", 0.97), ("5", 0.01)]), "gives no rating from 1 to 9 but 'Sure'"),
+        (lambda: answer_with([("Sure", 0.97), ("5", 0.01)]), "gives no rating from 1 to 9 but 'Sure'"),
         (lambda: JSONResponse({"id": "x", "choices": []}), "tells no log-probabilities"),
         (lambda: JSONResponse([1, 2]), "tells no log-probabilities"),
         (lambda: PlainTextResponse("<html>hello</html>"), "tells no log-probabilities|no JSON"),
     ],
 )
-def test_faults_are_told_in_words(answer: Any, message: str) -> None:
+def test_faults_are_reported(answer: Any, message: str) -> None:
     with ChatServer(lambda body: answer()) as server, pytest.raises((ScorerError, EngineError), match=message):
         judge(server.model()).score("Hi", REPLIES[:1])
 
 
-def test_the_servers_reason_is_repeated() -> None:
+def test_reason_of_the_server_is_repeated() -> None:
     body = {"object": "error", "message": "The judge is out of quota for sk-secret", "code": 400}
     with ChatServer(lambda request: JSONResponse(body, 400)) as server:
         with pytest.raises(EngineError, match=r"it answers 400: The judge is out of quota for sk-secret\. See that"):
@@ -157,8 +163,8 @@ def test_the_servers_reason_is_repeated() -> None:
         assert len(server.requests) == 2
 
 
-def test_fewer_alternatives_and_another_name_of_the_limit_are_tried_and_remembered() -> None:
-    """vLLM's and OpenAI's words: the first names another field than the one that is too large."""
+def test_refused_fields_are_adjusted_and_remembered() -> None:
+    """Messages of vLLM and OpenAI; the first names another field than the one that is too large."""
     too_many = "Requested sample logprobs of 20, which is greater than max allowed: 5"
     unknown = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'."
 
@@ -167,7 +173,7 @@ def test_fewer_alternatives_and_another_name_of_the_limit_are_tried_and_remember
             return JSONResponse({"error": {"message": unknown, "param": "max_tokens"}}, 400)
         if body.get("top_logprobs", 0) > 5:
             return JSONResponse({"object": "error", "message": too_many, "code": 400}, 400)
-        return saying([("3", 0.5), ("5", 0.5)])
+        return answer_with([("3", 0.5), ("5", 0.5)])
 
     with ChatServer(answer) as server:
         scorer = judge(server.model(), at_once=1)
@@ -191,12 +197,12 @@ def test_fewer_alternatives_and_another_name_of_the_limit_are_tried_and_remember
         ({"key": "sk"}, "unknown setting 'key'"),
     ],
 )
-def test_bad_settings_are_told_in_words(settings: dict[str, Any], message: str) -> None:
+def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         judge("tiny@http://127.0.0.1:9/v1", **settings)
 
 
-def test_a_table_alone_has_no_server_called() -> None:
+def test_table_alone_calls_no_server() -> None:
     specifications = scoring.from_metadata({"scorers": [judge("tiny@http://127.0.0.1:9/v1").entry()]})
     assert "polite" not in scoring.scorable_values(specifications)
     with pytest.raises(InputError, match="scored by a judge, and a table alone may not have that run or called"):

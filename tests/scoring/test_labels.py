@@ -1,4 +1,4 @@
-"""The labels that come with the embedded table: enough of them for each value, and the figures that documents give."""
+"""Tests of the labels of the embedded table: enough for each value, and the figures in the documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from map_core.data.table_format import load
 from map_core.scoring.validation import MIN_AUC, read_labels, separations
 from tests import ROOT
 
-#: Makes no claim: a reader cannot label how expected wording is.
+#: Not measured: a reader cannot label how expected wording is.
 UNLABELLED = "familiarity"
 
 
@@ -25,11 +25,11 @@ def test_every_value_of_the_embedded_table_is_measured_on_enough_labels() -> Non
         assert figure.auc >= MIN_AUC, figure
 
 
-def test_the_documents_give_the_figures_that_the_command_prints() -> None:
+def test_documents_have_the_figures_of_the_command() -> None:
     shipped = (str(ROOT / "assets" / name) for name in ("default.parquet", "labels.jsonl"))
-    shown = CliRunner().invoke(command, [next(shipped), "--labels", next(shipped), "--markdown"])
-    assert shown.exit_code == 0, shown.output
+    result = CliRunner().invoke(command, [next(shipped), "--labels", next(shipped), "--markdown"])
+    assert result.exit_code == 0, result.output
     document = (ROOT / "docs" / "values.md").read_text(encoding="utf-8")
-    rows = [row for row in shown.output.splitlines() if row.startswith("| ") and f"| {UNLABELLED} |" not in row]
-    assert len(rows) == 10  # two of the head, eight values
+    rows = [row for row in result.output.splitlines() if row.startswith("| ") and f"| {UNLABELLED} |" not in row]
+    assert len(rows) == 10  # two header rows, eight values
     assert [row for row in rows if row not in document] == []

@@ -1,4 +1,4 @@
-"""Judgements of pairs: what is asked, what is made of the answers, and that simulated judges get what they deserve."""
+"""Tests of pairwise judgements: which pairs are offered, the agreement from answers, and simulated judges."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TRUTH = TABLE.rewards[:, 0]
 
 
 def scored(noise: float, seed: int = 1) -> np.ndarray:
-    """Scores that follow the truth as closely as the noise lets them."""
+    """Return scores that are the truth plus noise."""
     return TRUTH + noise * np.random.default_rng(seed).normal(size=len(TRUTH))
 
 
 def judge(questions: tuple[PairQuestion, ...], threshold: float = 0.0) -> list[PairJudgement]:
-    """Somebody who knows the truth, and cannot tell what differs by less than the threshold."""
+    """Judge pairs by the truth; differences below the threshold are undecided."""
     judged = []
     for question in questions:
         gap = TRUTH[question.first] - TRUTH[question.second]
@@ -44,7 +44,7 @@ def judge(questions: tuple[PairQuestion, ...], threshold: float = 0.0) -> list[P
 
 
 def concordance(scores: np.ndarray) -> float:
-    """The share of all pairs of one prompt that scores put in the true order."""
+    """Return the share of all pairs within prompts that scores put in the true order."""
     shares = []
     for i in range(len(TABLE.prompts)):
         rows = np.arange(*TABLE.rows(i).indices(len(TRUTH)))
@@ -59,7 +59,7 @@ def test_three_pairs_counted_by_hand():
     judged = [
         PairJudgement(0, 1, PairAnswer.FIRST),  # agrees
         PairJudgement(0, 1, PairAnswer.SECOND),  # does not
-        PairJudgement(2, 3, PairAnswer.SECOND),  # the scorer sees no difference: half
+        PairJudgement(2, 3, PairAnswer.SECOND),  # a tie of the scorer: half
         PairJudgement(0, 2, PairAnswer.NEITHER),  # left out
     ]
     agreement = judgement_agreement(scores, judged)
@@ -68,7 +68,7 @@ def test_three_pairs_counted_by_hand():
 
 
 @pytest.mark.parametrize(("agreed", "of"), [(0, 12), (9, 15), (15, 15), (31, 40)])
-def test_the_interval_is_wilsons(agreed, of):
+def test_interval_is_wilsons(agreed, of):
     scores = np.array([1.0, 0.0])
     judged = [PairJudgement(0, 1, PairAnswer.FIRST)] * agreed + [PairJudgement(0, 1, PairAnswer.SECOND)] * (of - agreed)
     expected = binomtest(agreed, of).proportion_ci(0.95, method="wilson")
@@ -76,12 +76,12 @@ def test_the_interval_is_wilsons(agreed, of):
     assert (agreement.low, agreement.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
-def test_nothing_decided_says_nothing():
+def test_without_decided_pairs_there_is_no_agreement():
     assert judgement_agreement(TRUTH, []) is None
     assert judgement_agreement(TRUTH, [PairJudgement(0, 1, PairAnswer.NEITHER)]) is None
 
 
-def test_pairs_are_of_one_prompt_differ_and_are_spread_evenly():
+def test_pairs_share_a_prompt_differ_and_are_spread_evenly():
     questions = choose_pairs(TABLE, scored(1.0), 40, seed=2)
     prompt = np.searchsorted(TABLE.offsets, [question.first for question in questions], side="right") - 1
     assert len(questions) == 40
@@ -95,7 +95,7 @@ def test_pairs_are_of_one_prompt_differ_and_are_spread_evenly():
     assert questions != choose_pairs(TABLE, scored(1.0), 40, seed=3)
 
 
-def test_the_order_on_the_screen_says_nothing_about_the_scores():
+def test_order_on_screen_is_independent_of_the_scores():
     higher_first = [
         TRUTH[question.first] > TRUTH[question.second]
         for seed in range(20)
@@ -104,7 +104,7 @@ def test_the_order_on_the_screen_says_nothing_about_the_scores():
     assert 0.4 < np.mean(higher_first) < 0.6
 
 
-def test_later_parts_are_further_apart():
+def test_later_parts_have_larger_differences():
     gaps = Counter()
     for seed in range(10):
         for question in choose_pairs(TABLE, TRUTH, 40, seed):
@@ -112,7 +112,7 @@ def test_later_parts_are_further_apart():
     assert [gaps[part] for part in range(PARTS)] == sorted(gaps.values())
 
 
-def test_replies_that_read_alike_are_no_pair():
+def test_equal_texts_are_no_pair():
     twins = replace(make_table(prompts=2, candidates=3), replies=("Yes.", "Yes. ", "No.", "One", "One", " One"))
     questions = choose_pairs(twins, np.arange(6.0), 10)
     assert {frozenset((question.first, question.second)) for question in questions} == {
@@ -121,7 +121,7 @@ def test_replies_that_read_alike_are_no_pair():
     }
 
 
-def test_a_table_with_one_reply_a_prompt_gives_pairs_across_prompts():
+def test_single_replies_give_pairs_across_prompts():
     single = make_table(prompts=30, candidates=1)
     assert len(choose_pairs(single, single.rewards[:, 0], 15)) == 15
 
@@ -139,7 +139,7 @@ def test_a_perfect_scorer_is_reliable_and_an_inverted_one_is_reversed():
 
 
 @pytest.mark.parametrize("wanted", [15, 40])
-def test_a_coin_is_seldom_called_anything_but_not_to_be_used(wanted):
+def test_random_scorer_is_rarely_called_usable(wanted):
     levels = Counter()
     for seed in range(300):
         coin = np.random.default_rng(seed).normal(size=len(TRUTH))
@@ -147,7 +147,7 @@ def test_a_coin_is_seldom_called_anything_but_not_to_be_used(wanted):
     assert levels[TrustLevel.UNUSABLE] >= 0.95 * 300
 
 
-def test_the_share_estimates_that_of_all_pairs_and_its_interval_holds_it():
+def test_share_estimates_that_of_all_pairs_and_its_interval_covers():
     scores = scored(0.35)
     truth, agreements = concordance(scores), []
     for seed in range(400):
@@ -155,11 +155,11 @@ def test_the_share_estimates_that_of_all_pairs_and_its_interval_holds_it():
     error = np.std([agreement.auc for agreement in agreements]) / np.sqrt(len(agreements))
     assert np.mean([agreement.auc for agreement in agreements]) == pytest.approx(truth, abs=4 * error)
     assert np.mean([agreement.low <= truth <= agreement.high for agreement in agreements]) >= 0.95
-    # Spread over the differences it varies less than a random draw of pairs would.
+    # Stratified by differences, its variance is below that of randomly drawn pairs.
     assert np.var([agreement.auc for agreement in agreements]) < 0.95 * truth * (1 - truth) / 20
 
 
-def test_pairs_that_nobody_can_tell_apart_are_left_out():
+def test_undecidable_pairs_are_left_out():
     scores = scored(0.3)
     questions = choose_pairs(TABLE, scores, 40)
     strict, easy = (
@@ -172,7 +172,7 @@ def test_pairs_that_nobody_can_tell_apart_are_left_out():
 
 
 @pytest.mark.parametrize("correlation", [0.1, 0.3, 0.5, 0.7, 0.8, 0.9])
-def test_with_close_pairs_left_out_it_is_near_the_auc_of_labels(correlation):
+def test_without_close_pairs_the_share_is_near_the_auc(correlation):
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(2, 200_000))
     scores = correlation * truth + np.sqrt(1 - correlation**2) * rng.normal(size=truth.shape)
@@ -183,8 +183,8 @@ def test_with_close_pairs_left_out_it_is_near_the_auc_of_labels(correlation):
     assert pairs == pytest.approx(np.mean((scores[0] > scores[1])[labelled]), abs=0.02)
 
 
-def test_the_words_begin_where_they_are_said_to():
+def test_thresholds_of_the_words():
     assert trust_level(0.75, 0.66) is TrustLevel.RELIABLE
     assert trust_level(0.75, 0.65) is TrustLevel.ROUGH
-    assert trust_level(0.9, 0.5) is TrustLevel.UNUSABLE  # a coin is not ruled out
+    assert trust_level(0.9, 0.5) is TrustLevel.UNUSABLE  # chance is not ruled out
     assert trust_level(0.64, 0.6) is TrustLevel.UNUSABLE

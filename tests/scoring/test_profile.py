@@ -1,4 +1,4 @@
-"""The portrait of a value: its spread, its ladder of replies, what it goes with, and the figure of it."""
+"""Tests of the profile of a value: its distribution, its ladder of replies, correlations, and the figure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def with_column(column: np.ndarray, name: str = "own"):
     return replace(TABLE, values=(*TABLE.values, name), rewards=np.column_stack([TABLE.rewards, column]))
 
 
-def test_the_spread_is_that_of_the_replies():
+def test_spread_is_that_of_the_replies():
     profile = value_profile(TABLE, "humor")
     column = TABLE.rewards[:, TABLE.index("humor")]
     spread = (column - column.mean()) / column.std()
@@ -29,7 +29,7 @@ def test_the_spread_is_that_of_the_replies():
     assert profile.quartiles == pytest.approx(tuple(np.percentile(spread, (25, 50, 75))))
 
 
-def test_the_ladder_goes_up_from_the_lowest_reply_to_the_highest():
+def test_ladder_rises_from_the_lowest_reply_to_the_highest():
     profile = value_profile(TABLE, "humor")
     column = TABLE.rewards[:, TABLE.index("humor")]
     assert profile.rungs[0].row == column.argmin()
@@ -37,7 +37,7 @@ def test_the_ladder_goes_up_from_the_lowest_reply_to_the_highest():
     assert [rung.percentile for rung in profile.rungs] == pytest.approx([0, 10, 50, 90, 100], abs=1)
 
 
-def test_correlations_are_spearmans_and_the_strongest_comes_first():
+def test_correlations_are_spearmans_sorted_by_strength():
     profile = value_profile(TABLE, "helpfulness")
     for name, size in profile.correlations:
         expected = spearmanr(TABLE.rewards[:, 0], TABLE.rewards[:, TABLE.index(name)]).statistic
@@ -47,7 +47,7 @@ def test_correlations_are_spearmans_and_the_strongest_comes_first():
 
 
 @pytest.mark.parametrize(("sign", "beginning"), [(1, "Nearly the same as humor"), (-1, "Nearly the opposite of humor")])
-def test_a_copy_and_an_opposite_are_warned_of(sign, beginning):
+def test_copy_and_opposite_give_warnings(sign, beginning):
     column = TABLE.rewards[:, TABLE.index("humor")]
     profile = value_profile(with_column(sign * column + 0.01 * np.arange(len(column))), "own")
     (warning,) = figures.duplicate_warnings(profile, {"humor": "humor"})
@@ -84,7 +84,7 @@ def test_a_constant_value_and_a_table_without_texts_are_no_error():
         value_profile(TABLE, "wit")
 
 
-def test_the_figure_says_what_the_words_and_the_data_say():
+def test_figure_agrees_with_sentences_and_data():
     profile = value_profile(TABLE, "humor")
     drawn = figures.spread(profile, "Humor <b>", "#112233")
     assert sum(drawn.data[0].y) == pytest.approx(100.0)
@@ -94,12 +94,12 @@ def test_the_figure_says_what_the_words_and_the_data_say():
     assert "Half of all replies lie between" in figures.spread_sentence(profile)
 
 
-def test_names_are_no_formulas_in_the_data():
+def test_names_are_no_formulas_in_the_csv():
     text = figures.profile_csv(value_profile(with_column(np.arange(len(TABLE.rewards)) * 1.0, '=cmd|"x"'), "humor"))
     assert '"\'=cmd|""x"""' in text
 
 
-def test_replies_to_hidden_prompts_are_on_no_ladder_and_no_end() -> None:
+def test_replies_to_hidden_prompts_are_not_examples() -> None:
     hidden = [TABLE.prompt_ids[TABLE.prompt_of(row)] for row in (0, 40, 100)]
     marked = replace(TABLE, metadata={**TABLE.metadata, "hidden": hidden})
     rows = [rung.row for rung in value_profile(marked, "humor").rungs]

@@ -1,4 +1,4 @@
-"""Values: hand-worked rewards first, then the laws that every scorer keeps, then bad input."""
+"""Tests of the built-in values: rewards by hand, the laws of scorers, and bad input."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def test_sentences_end_at_marks_and_lines() -> None:
 
 def test_sentiment_is_the_mean_of_the_sentences() -> None:
     texts = ("I love this!", "I hate this.", "I love this! I hate this.", "The table.")
-    warm, cold, both, none = map(lexicon.sentiment, texts)
+    warm, cold, mixed, none = map(lexicon.sentiment, texts)
     assert warm > 0.5 > -0.5 > cold
-    assert both == pytest.approx((warm + cold) / 2)
+    assert mixed == pytest.approx((warm + cold) / 2)
     assert none == lexicon.sentiment("") == 0.0
 
 
@@ -99,7 +99,7 @@ def test_echo_share_by_hand() -> None:
 
 
 def test_repeating_the_prompt_is_not_helpful() -> None:
-    """The same words in another order are as near to a bag-of-words model; in the prompt's order they cost 6."""
+    """For a bag-of-words model other orders are as similar; the prompt's own order costs 6."""
     echo = reply("how do bees make honey in winter")
     helpfulness = next(s for s in every_scorer() if s.name == "helpfulness")
     echoed = helpfulness.score("how do bees make honey in winter", [echo])[0]
@@ -125,25 +125,25 @@ def test_built_in_scorers_keep_the_laws(scorer: Scorer) -> None:
 
 def test_a_text_is_embedded_once_for_all_values() -> None:
     class Counting(WordEmbedder):
-        seen: list[str] = []  # noqa: RUF012
+        embedded: list[str] = []  # noqa: RUF012
 
         def embed(self, texts: Sequence[str]) -> np.ndarray:
-            self.seen += texts
+            self.embedded += texts
             return super().embed(texts)
 
     models = ScoringModels(embedder=Counting())
     replies = [reply("a dragon laughed"), reply("a snail won")]
     for scorer in scoring.scorers(["coherence", "humor", "helpfulness"], models):
         scorer.score("Tell a story.", replies)
-    assert len(Counting.seen) == len(set(Counting.seen))
+    assert len(Counting.embedded) == len(set(Counting.embedded))
 
 
-def test_embeddings_do_not_depend_on_what_was_asked_before() -> None:
-    """To the last bit: a list is embedded as a whole, even where some of its texts are known from another list."""
+def test_embeddings_do_not_depend_on_earlier_requests() -> None:
+    """To the last bit: a list is embedded as a whole, even where some texts were embedded before."""
 
     class Company(WordEmbedder):
         def embed(self, texts: Sequence[str]) -> np.ndarray:
-            return super().embed(texts) + 1e-9 * len(texts)  # as batches of another shape change the last digits
+            return super().embed(texts) + 1e-9 * len(texts)  # as batches of other shapes change the last digits
 
     texts = ["a b", "c d", "", "a b"]
     fresh = ScoringModels(embedder=Company()).embed(texts)
@@ -171,7 +171,7 @@ def test_cards_load_no_model_library() -> None:
 @pytest.mark.parametrize(
     ("names", "message"), [(["wit"], "Unknown value 'wit'"), ([], "none"), (["humor", "humor"], "each once")]
 )
-def test_unknown_and_repeated_values(names: list[str], message: str) -> None:
+def test_unknown_and_repeated_values_are_refused(names: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         scoring.scorers(names)
 
@@ -197,7 +197,7 @@ class Broken(Scorer):
         (ZeroDivisionError("oh"), "'broken' failed on the prompt 'Why': ZeroDivisionError: oh"),
     ],
 )
-def test_a_broken_scorer_is_named(rewards: object, message: str) -> None:
+def test_broken_scorer_is_named(rewards: object, message: str) -> None:
     with pytest.raises(ScorerError, match=message):
         score_checked(Broken(rewards), "Why", [reply("a"), reply("b")])
 
@@ -236,11 +236,11 @@ CASES = [
 
 
 @pytest.mark.model
-@pytest.mark.parametrize(("value", "prompt", "more", "less"), CASES)
+@pytest.mark.parametrize(("value", "prompt", "higher", "lower"), CASES)
 def test_real_scorers_separate_plain_cases(
-    real_scorers: dict[str, Scorer], value: str, prompt: str, more: str, less: str
+    real_scorers: dict[str, Scorer], value: str, prompt: str, higher: str, lower: str
 ) -> None:
-    high, low = real_scorers[value].score(prompt, [reply(more), reply(less)])
+    high, low = real_scorers[value].score(prompt, [reply(higher), reply(lower)])
     assert high > low
 
 
@@ -251,14 +251,14 @@ def test_real_scorers_keep_the_laws(real_scorers: dict[str, Scorer]) -> None:
         check_scorer(scorer, tolerance=1e-4)
 
 
-def test_the_command_shows_values_of_a_file_and_what_is_ready(tmp_path: Path) -> None:
+def test_command_shows_values_of_a_file_and_missing_requirements(tmp_path: Path) -> None:
     path = tmp_path / "values.toml"
     path.write_text(
         '[calm_nurse]\nmore = "a calm nurse"\nless = "a salesman"\n[wit]\nfamily = "classifier"\nready = "humor"\n'
     )
     done = CliRunner().invoke(command, ["--values-file", str(path)])
     text = done.output
-    assert isinstance(done.exception, MissingModelError)  # said after the cards: what is missing here
+    assert isinstance(done.exception, MissingModelError)  # after the cards: missing requirements
     assert 'measures  Whether the reply is more like "a calm nurse" than like "a salesman".' in text
     assert "needs     the model mohameddhiab/humor-no-humor on this machine" in text
     objects = CliRunner().invoke(command, ["--values-file", str(path), "--json"]).output

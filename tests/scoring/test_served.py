@@ -1,4 +1,4 @@
-"""A served score equals the local one; faults of servers in words; nothing is called that nobody named."""
+"""Tests of served scores: equal to local ones, faults of servers, and no calls of unlisted servers."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ LONG = reply("Thank you for your message; we will look into it. " * 9)
 
 
 def served(server: RewardServer, **settings: Any) -> Scorer:
-    given = {"model": f"tiny@{server.url}"} | settings
-    (scorer,) = scoring.resolve(["wit"], [Specification("wit", "served", given, trusted=True)], ScoringModels())
+    all_settings = {"model": f"tiny@{server.url}"} | settings
+    (scorer,) = scoring.resolve(["wit"], [Specification("wit", "served", all_settings, trusted=True)], ScoringModels())
     return scorer
 
 
 def local(folder: str, **settings: Any) -> Scorer:
-    given = {"model": folder, "device": "cpu"} | settings
-    (scorer,) = scoring.resolve(["wit"], [Specification("wit", "classifier", given)], ScoringModels())
+    all_settings = {"model": folder, "device": "cpu"} | settings
+    (scorer,) = scoring.resolve(["wit"], [Specification("wit", "classifier", all_settings)], ScoringModels())
     return scorer
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A BERT of two outputs."""
+    """Save a BERT with two outputs."""
     return str(make_classifier(tmp_path_factory.mktemp("bert")))
 
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A BERT of one output that reads pairs, as cross-encoders are."""
+    """Save a BERT with one output that reads pairs, like a cross-encoder."""
     from transformers import BertConfig, BertForSequenceClassification
 
     folder = make_classifier(tmp_path_factory.mktemp("cross"))
@@ -59,7 +59,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def chats(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A Llama reward model with a chat template."""
+    """Save a Llama reward model with a chat template."""
     return str(make_reward_model(tmp_path_factory.mktemp("llama")))
 
 
@@ -88,7 +88,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
         ("chats", "classify", {"template": "Human: {prompt} Assistant: {reply}", "batch": 3}),
     ],
 )
-def test_a_served_score_is_the_local_one(
+def test_served_scores_equal_local_ones(
     request: pytest.FixtureRequest, model: str, endpoint: str, settings: dict[str, Any], scale: str, heeds: str
 ) -> None:
     folder = request.getfixturevalue(model)
@@ -102,7 +102,7 @@ def test_a_served_score_is_the_local_one(
 
 
 @pytest.mark.usefixtures("one_torch_thread")
-def test_a_reward_server_is_given_whole_texts(chats: str) -> None:
+def test_reward_server_gets_formatted_texts(chats: str) -> None:
     template = "<|im_start|>user {prompt}<|im_end|><|im_start|>assistant {reply}<|im_end|>"
     with RewardServer(ServedModel(chats)) as server:
         scorer = served(server, endpoint="get_reward", template=template)
@@ -111,8 +111,8 @@ def test_a_reward_server_is_given_whole_texts(chats: str) -> None:
         ((endpoint, body),) = server.requests
         assert (endpoint, sorted(body)) == ("get_reward", ["prompts", "query"])
         assert body["prompts"] == [PROMPT] * len(REPLIES)
-        again = served(server, endpoint="get_reward", template=template, model=f"rm@{server.url}/get_reward")
-        np.testing.assert_allclose(again.score(PROMPT, REPLIES), expected, atol=1e-5, rtol=1e-5)
+        with_path = served(server, endpoint="get_reward", template=template, model=f"rm@{server.url}/get_reward")
+        np.testing.assert_allclose(with_path.score(PROMPT, REPLIES), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("one_torch_thread")
@@ -123,18 +123,18 @@ def test_served_scorers_keep_the_laws(pairs: str) -> None:
 
 @pytest.mark.usefixtures("one_torch_thread")
 @pytest.mark.parametrize("template", ["reply", "{prompt}{reply}", "chat"])
-def test_the_server_cuts_where_the_local_scorer_does(template: str, pairs: str, chats: str) -> None:
+def test_server_truncates_as_the_local_scorer(template: str, pairs: str, chats: str) -> None:
     folder, output = (chats, 0) if template == "chat" else (pairs, 1)
     with RewardServer(ServedModel(folder)) as server:
-        whole = served(server, endpoint="classify", template=template, output=output)
+        full_scores = served(server, endpoint="classify", template=template, output=output)
         with pytest.raises(EngineError, match=r"it answers 400: .*maximum context length is 64 tokens"):
-            whole.score(PROMPT, [LONG])
+            full_scores.score(PROMPT, [LONG])
         cut = served(server, endpoint="classify", template=template, output=output, longest=-1)
         expected = local(folder, template=template, output=output).score(PROMPT, [LONG])
         np.testing.assert_allclose(cut.score(PROMPT, [LONG]), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_outputs_of_each_token_are_taken_when_that_is_said(pairs: str) -> None:
+def test_outputs_per_token_need_a_setting(pairs: str) -> None:
     with RewardServer(ServedModel(pairs, each_token=True)) as server:
         settings = {"endpoint": "pooling", "template": "reply", "output": 1}
         with pytest.raises(ScorerError, match=r"outputs for each of 2 tokens; take token = \"last\""):
@@ -143,10 +143,10 @@ def test_outputs_of_each_token_are_taken_when_that_is_said(pairs: str) -> None:
         np.testing.assert_allclose(rewards, local(pairs, template="reply", output=1).score(PROMPT, REPLIES), atol=1e-5)
 
 
-# Whether the numbers are what was asked for
+# Checks of the returned numbers
 
 
-def test_a_server_that_gives_probabilities_whatever_is_asked_is_noticed(pairs: str) -> None:
+def test_server_that_always_gives_probabilities_is_detected(pairs: str) -> None:
     settings = {"endpoint": "classify", "template": "reply", "output": 1}
     with RewardServer(ServedModel(pairs, heeds=None)) as server:
         with pytest.raises(ScorerError, match="the same numbers from 0 to 1 whether raw outputs or probabilities"):
@@ -158,7 +158,7 @@ def test_a_server_that_gives_probabilities_whatever_is_asked_is_noticed(pairs: s
 
 
 @pytest.mark.usefixtures("one_torch_thread")
-def test_a_server_that_refuses_a_field_is_asked_without_it(pairs: str) -> None:
+def test_refused_field_is_left_out(pairs: str) -> None:
     model = ServedModel(pairs)
 
     def strict(endpoint: str, body: dict[str, Any]) -> Response:
@@ -173,19 +173,19 @@ def test_a_server_that_refuses_a_field_is_asked_without_it(pairs: str) -> None:
 
 
 def rows(*outputs: object) -> Response:
-    """Answers of ``/classify`` with these outputs, which JSON as Python writes it can hold."""
+    """Return an answer of ``/classify`` with these outputs, as JSON that may hold NaN."""
     data = [{"index": i, "label": None, "probs": row, "num_classes": 1} for i, row in enumerate(outputs)]
     return Response(json.dumps({"object": "list", "data": data}), media_type="application/json")
 
 
-def test_what_is_no_probability_is_not_taken_for_one() -> None:
+def test_numbers_that_are_no_probabilities_are_refused() -> None:
     with RewardServer(lambda endpoint, body: rows(*[[1.5]] * len(body["input"]))) as server:
         with pytest.raises(ScorerError, match=r"gives 1\.5 although a probability was asked for"):
             served(server, endpoint="classify", template="reply", scale="probability").score(PROMPT, REPLIES)
         assert served(server, endpoint="classify", template="reply").score(PROMPT, REPLIES).tolist() == [1.5] * 4
 
 
-def test_which_output_is_meant_has_to_be_said(pairs: str) -> None:
+def test_output_must_be_named(pairs: str) -> None:
     with RewardServer(ServedModel(pairs)) as server:
         for output in ({}, {"output": 2}):
             with pytest.raises(InputError, match="has 2 outputs; say which one is 'wit': output = 0 to 1"):
@@ -216,14 +216,14 @@ def test_which_output_is_meant_has_to_be_said(pairs: str) -> None:
         (lambda: JSONResponse({"data": [{"index": 0, "probs": [1.0]}] * 2}), r"numbered \[0, 0\]; expected each of 0"),
     ],
 )
-def test_faults_are_told_in_words(answer: Any, message: str) -> None:
+def test_faults_are_reported(answer: Any, message: str) -> None:
     with RewardServer(lambda endpoint, body: answer()) as server:
         scorer = served(server, endpoint="classify", template="reply", scale="served")
         with pytest.raises((ScorerError, EngineError), match=message):
             scorer.score(PROMPT, REPLIES[:2])
 
 
-def test_rewards_that_are_none_are_told_in_words() -> None:
+def test_invalid_rewards_are_reported() -> None:
     for answer, message in (({"rewards": 3}, "no list of rewards"), ({"rewards": [1.0]}, "for 1 texts; 2 were asked")):
         with RewardServer(lambda endpoint, body, answer=answer: JSONResponse(answer)) as server:
             scorer = served(server, endpoint="get_reward", template="{prompt}{reply}")
@@ -231,23 +231,23 @@ def test_rewards_that_are_none_are_told_in_words() -> None:
                 scorer.score(PROMPT, REPLIES[:2])
 
 
-def test_a_server_that_is_busy_is_asked_again() -> None:
+def test_busy_server_is_retried() -> None:
     answers = iter([429, 503])
 
     def busy(endpoint: str, body: dict[str, Any]) -> Response:
         status = next(answers, None)
-        given = JSONResponse({"error": {}}, status or 200, {"retry-after-ms": "1"})
-        return given if status else rows(*[[2.0]] * len(body["input"]))
+        response = JSONResponse({"error": {}}, status or 200, {"retry-after-ms": "1"})
+        return response if status else rows(*[[2.0]] * len(body["input"]))
 
     with RewardServer(busy) as server:
         scorer = served(server, endpoint="classify", template="reply", scale="served")
         assert scorer.score(PROMPT, REPLIES).tolist() == [2.0] * 4
         assert len(server.requests) == 3
         scorer.score(PROMPT, REPLIES)
-        assert len(server.requests) == 3  # what was asked is remembered
+        assert len(server.requests) == 3  # equal requests are cached
 
 
-def test_a_server_that_is_gone_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_server_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("map_core.scoring.score_server._RETRIES", 0)
     with RewardServer(lambda endpoint, body: rows([1.0])) as server:
         scorer = served(server, endpoint="classify", template="reply", scale="served", seconds=5)
@@ -255,7 +255,7 @@ def test_a_server_that_is_gone_is_told_in_words(monkeypatch: pytest.MonkeyPatch)
         scorer.score(PROMPT, REPLIES)
 
 
-def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_is_sent_and_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "sk-very-secret"
     with RewardServer(lambda endpoint, body: rows([1.0]), key=secret) as server:
         settings = {"endpoint": "classify", "template": "reply", "scale": "served"}
@@ -275,7 +275,7 @@ def test_a_key_is_sent_and_stands_nowhere(monkeypatch: pytest.MonkeyPatch) -> No
         assert secret not in str(refused.value)
 
 
-def test_a_table_alone_has_no_server_called() -> None:
+def test_table_alone_calls_no_server() -> None:
     with RewardServer(lambda endpoint, body: rows([1.0])) as server:
         entry = served(server, endpoint="classify", template="reply").entry()
         specifications = scoring.from_metadata({"scorers": [entry]})
@@ -304,16 +304,16 @@ def test_a_table_alone_has_no_server_called() -> None:
         ({"key": "sk"}, "unknown setting 'key'"),
     ],
 )
-def test_bad_settings_are_told_in_words(settings: dict[str, Any], message: str) -> None:
-    given = {"model": "tiny@http://127.0.0.1:9", "endpoint": "classify", "template": "reply"} | settings
+def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    all_settings = {"model": "tiny@http://127.0.0.1:9", "endpoint": "classify", "template": "reply"} | settings
     with pytest.raises(InputError, match=message):
-        scoring.resolve(["wit"], [Specification("wit", "served", given, trusted=True)], ScoringModels())
+        scoring.resolve(["wit"], [Specification("wit", "served", all_settings, trusted=True)], ScoringModels())
 
 
 # The command
 
 
-def test_values_checks_and_shows_a_served_value(pairs: str, tmp_path: Path) -> None:
+def test_command_checks_and_shows_a_served_value(pairs: str, tmp_path: Path) -> None:
     with RewardServer(ServedModel(pairs)) as server:
         path = tmp_path / "values.toml"
         lines = ["[wit]", 'family = "served"', f'model = "tiny@{server.url}"', 'endpoint = "classify"']

@@ -1,4 +1,4 @@
-"""Units of rewards: by hand, what is recorded, and what is refused."""
+"""Tests of the units of rewards: by hand, as recorded, and refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_units_by_hand() -> None:
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS)
-def test_what_is_recorded_is_read_and_keeps_the_order_of_replies(transform: Transform) -> None:
+def test_recorded_transform_round_trips_and_is_monotone(transform: Transform) -> None:
     assert Transform.from_dict(json.loads(json.dumps(transform.as_dict()))) == transform
     rewards = np.sort(np.random.default_rng(3).uniform(1.0, 5.0, size=200))
     assert (np.diff(transform.apply(rewards)) > 0).all()
@@ -45,13 +45,13 @@ def test_a_transformed_scorer_keeps_the_laws_and_is_recorded() -> None:
     check_scorer(scorer)
     assert scorer.version != plain.version
     specifications = scoring.from_metadata({"scorers": [json.loads(json.dumps(scorer.entry()))]})
-    (again,) = scoring.resolve(["kind"], specifications, models)
+    (resolved,) = scoring.resolve(["kind"], specifications, models)
     replies = [reply("kind"), reply("a cat")]
-    np.testing.assert_array_equal(again.score("Hi", replies), transform.apply(plain.score("Hi", replies)))
-    assert again.version == scorer.version
+    np.testing.assert_array_equal(resolved.score("Hi", replies), transform.apply(plain.score("Hi", replies)))
+    assert resolved.version == scorer.version
 
 
-def test_a_values_file_may_ask_for_a_probability() -> None:
+def test_values_file_with_a_probability() -> None:
     settings = {"more": ["kind"], "less": ["rude"], "transform": "probability"}
     (scorer,) = scoring.resolve(
         ["kind"], [Specification("kind", "contrast", settings)], ScoringModels("w", WordEmbedder())
@@ -62,19 +62,19 @@ def test_a_values_file_may_ask_for_a_probability() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["standard", 3, {"unit": "percentile"}, {"unit": "inches"}, {"mean": 2.0}, {"unit": "raw", "x": 1}]
+    "data", ["standard", 3, {"unit": "percentile"}, {"unit": "inches"}, {"mean": 2.0}, {"unit": "raw", "x": 1}]
 )
-def test_transforms_that_are_none(given: object) -> None:
+def test_invalid_transforms_are_refused(data: object) -> None:
     with pytest.raises(InputError, match=r"transform|percentiles"):
-        Transform.from_dict(given)
+        Transform.from_dict(data)
 
 
-def test_a_scale_is_above_0() -> None:
+def test_scale_must_be_positive() -> None:
     with pytest.raises(InputError, match="scale above 0"):
         Transform(Unit.STANDARD, scale=0.0)
 
 
 @pytest.mark.parametrize("name", ["mean", "scale"])
-def test_a_number_that_is_text_is_refused(name: str) -> None:
+def test_number_as_text_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="is not understood"):
         Transform.from_dict({"unit": "standard", name: "much"})

@@ -1,4 +1,4 @@
-"""Scorers against readers' labels: AUC by hand, within a prompt, its interval, and the command."""
+"""Tests of scorers against readers' labels: AUC by hand, within a prompt, its interval, and the command."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_auc_of_noise_and_of_perfect_separation() -> None:
     assert low == pytest.approx(0.025 ** (1 / 3))
 
 
-def test_the_auc_within_a_prompt_by_hand() -> None:
+def test_auc_within_a_prompt_by_hand() -> None:
     """Prompt a: 1s at 3 and 1, a 0 at 2: one pair of two. Prompt b: a tie. Prompt c has no 0. (1 + 1/2) / 3 = 0.5.
 
     V = 2 (0^2 + 0^2) / 9 = 0, so the interval is Wilson's of two prompts.
@@ -50,8 +50,8 @@ def test_the_auc_within_a_prompt_by_hand() -> None:
     assert separation == pytest.approx((0.5, *wilson_interval(1, 2), 3, 2))
 
 
-def test_labels_that_depend_on_the_prompt_alone_say_nothing_within_one() -> None:
-    """Scores that know how often a prompt is labelled 1 order all replies well and those of one prompt by chance."""
+def test_labels_that_depend_only_on_the_prompt_give_no_auc_within_one() -> None:
+    """Scores that follow only the prompt order replies across prompts, and those within one by chance."""
     rng = np.random.default_rng(8)
     prompts = np.repeat(np.arange(60), 12)
     share = np.tile([0.1, 0.9], 30)[prompts]
@@ -70,7 +70,7 @@ def test_the_interval_within_a_prompt_covers() -> None:
     truth, covered = float(stats.norm.cdf(1 / np.sqrt(2))), 0
     for _ in range(300):
         labels = rng.integers(0, 2, len(prompts))
-        common = rng.normal(size=24)[prompts]  # what all replies to a prompt share cancels
+        common = rng.normal(size=24)[prompts]  # effects common to a prompt cancel
         separation = validation.within_prompt_auc(rng.normal(size=len(prompts)) + labels + common, labels, prompts)
         covered += separation.low <= truth <= separation.high
     assert 275 <= covered <= 297
@@ -120,7 +120,7 @@ def test_separations_and_length(tmp_path: Path) -> None:
     assert correlations["humor"] == pytest.approx(0.8)
 
 
-def test_the_command_shows_cards_and_figures(tmp_path: Path) -> None:
+def test_command_shows_cards_and_figures(tmp_path: Path) -> None:
     table, labels = tmp_path / "table.parquet", tmp_path / "labels.jsonl"
     save(labelled_table(), table)
     rows = [("a", 0, 1), ("a", 1, 0), ("b", 0, 0), ("b", 1, 1)]
@@ -156,25 +156,25 @@ def test_the_command_shows_cards_and_figures(tmp_path: Path) -> None:
         ('{"prompt_id": "a", "candidate": 3.9, "labels": {"humor": 1}}', "of candidate 3.9; expected a whole number"),
     ],
 )
-def test_bad_labels_are_named_by_line(tmp_path: Path, line: str, message: str) -> None:
+def test_bad_labels_are_reported_by_line(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_text('{"prompt_id": "a", "candidate": 0, "labels": {"humor": 1}}\n' + line)
     with pytest.raises(InputError, match=message):
         validation.read_labels(path)
 
 
-def test_labels_of_another_table() -> None:
+def test_labels_of_another_table_are_refused() -> None:
     labels = [validation.Label("c", 0, {"humor": 1})]
     with pytest.raises(InputError, match="which the table lacks"):
         validation.separations(labelled_table(), labels)
 
 
-def test_too_few_labels() -> None:
+def test_too_few_labels_are_reported() -> None:
     with pytest.raises(InputError, match="1 replies labelled 1 and 2 labelled 0"):
         validation.auc([1, 2, 3], [1, 0, 0])
 
 
-def test_the_command_shows_a_value_that_a_table_defines(tmp_path: Path) -> None:
+def test_command_shows_a_value_that_a_table_defines(tmp_path: Path) -> None:
     from dataclasses import replace
 
     (own,) = scoring.resolve(["length"], [scoring.Definition("length", "Long", ("long",), ("short",))])

@@ -1,4 +1,4 @@
-"""An embedding model whose vectors are known."""
+"""A stub of the embedding model with known vectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class WordEmbedder:
-    """A small stand-in for sentence embeddings: a text is the sum of fixed random vectors of its words."""
+    """Embed a text as the sum of fixed random vectors of its words."""
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         rows = []
