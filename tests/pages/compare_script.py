@@ -1,4 +1,4 @@
-"""The page Listen as a script: what stands for the model process, and what the page shows of its replies."""
+"""Helpers for the page Listen as a script: a fake model process, and the replies that the page shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.pages.app_script import panel, text_of
 
 
 class Desk:
-    """Stands for the model process: what it would send is handed to the generation by the test."""
+    """A fake model process: the test passes its messages to the generation."""
 
     def __init__(self) -> None:
         self.made: list[Generation] = []
@@ -35,53 +35,53 @@ class Desk:
             return self.made[-1]
 
     def wait_for(self, place: int) -> Generation:
-        """The generation that was asked for at a place, counted from 0, once it is there."""
+        """Wait for the generation that was requested at this index, from 0, and return it."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.made) > place, 60)
             return self.made[place]
 
     def generation(self, name: str) -> Generation:
-        for one in self.made:
-            if one.id == name:
-                return one
+        for candidate in self.made:
+            if candidate.id == name:
+                return candidate
         raise InputError("There is no such generation.")
 
     def status(self) -> SimpleNamespace:
-        return SimpleNamespace(state="ready", running=sum(not one.ended for one in self.made))
+        return SimpleNamespace(state="ready", running=sum(not generation.ended for generation in self.made))
 
     def cancel(self, name: str) -> None:
         self.generation(name).end(Phase.CANCELLED)
 
 
 def texts(app: AppTest) -> list[str]:
-    """Texts and replies in the order of the page, a reply as a person reads it: without the markup that draws it."""
-    shown = []
+    """Return texts and replies in the order of the page, without markup."""
+    page_texts = []
     for element in app.main:
         body = getattr(element.proto, "body", "")
         if element.type == "text":
-            shown.append(element.value)
+            page_texts.append(element.value)
         elif '<div class="vp-reply">' in body:
-            shown.append(unescape(re.sub(r"<[^>]*>", "", body)))
+            page_texts.append(unescape(re.sub(r"<[^>]*>", "", body)))
         elif getattr(element.proto, "component_name", "").endswith("replies"):
-            told = panel(app)
-            shown += [told["prompt"], *(text_of(slot["nodes"]) for slot in told["slots"])]
-    return shown
+            panel_content = panel(app)
+            page_texts += [panel_content["prompt"], *(text_of(slot["nodes"]) for slot in panel_content["slots"])]
+    return page_texts
 
 
 def write(generation: Generation, words: str) -> None:
-    """One step of all candidates."""
+    """Send one step of all candidates."""
     tokens = [Token(k, 1, f"{words} {k}", -1.0, False, False) for k in range(generation.request.candidates)]
     generation.apply(Tokens(1, tuple(tokens)))
 
 
 def finish(generation: Generation, rewards: dict[str, list[float]], text: str = "final") -> None:
-    """The outcome, as the model process would send it."""
+    """Send the outcome as the model process would."""
     count = len(next(iter(rewards.values())))
     weights = {name: weight for name, weight in generation.weights.items() if name in rewards}
     generation.apply(
         Finished(
             replies=tuple(Reply(f"{text} {k}") for k in range(count)),
-            rewards={name: tuple(given) for name, given in rewards.items()},
+            rewards={name: tuple(values) for name, values in rewards.items()},
             log_offsets=(0.0,) * count,
             choice=choose(np.array([rewards[name] for name in weights]).reshape(-1, count).T, [*weights.values()], 0),
             tokens=40,
@@ -93,7 +93,7 @@ def finish(generation: Generation, rewards: dict[str, list[float]], text: str = 
 
 
 def begun(compare: AppTest, desk: Desk, candidates: int = 4) -> Generation:
-    """A generation of which a step is written."""
+    """Start a generation, write a step of it, and return it."""
     compare.number_input(key="candidates_k").set_value(candidates)
     compare.button(key="generate").click().run()
     generation = desk.made[-1]
@@ -103,13 +103,13 @@ def begun(compare: AppTest, desk: Desk, candidates: int = 4) -> Generation:
 
 
 def favoured(generation: Generation, k: int, many: float = 60.0) -> dict[str, list[float]]:
-    """Rewards by which every palette with a weight picks candidate k."""
+    """Return rewards for which every palette with a weight picks candidate k."""
     count = generation.request.candidates
     return {name: [many * (place == k) for place in range(count)] for name in generation.request.scored}
 
 
 def finished_by(compare: AppTest, desk: Desk, k: int) -> Generation:
-    """A generation that is over, in which every palette with a weight picks candidate k."""
+    """Finish a generation so that every palette with a weight picks candidate k, and return it."""
     generation = begun(compare, desk)
     finish(generation, favoured(generation, k))
     compare.run()
@@ -118,7 +118,7 @@ def finished_by(compare: AppTest, desk: Desk, k: int) -> Generation:
 
 
 def draw_by_chance(compare: AppTest) -> AppTest:
-    """Look at the replies that are drawn, in place of the likeliest ones."""
+    """Switch to randomly drawn replies instead of the likeliest ones."""
     return compare.button_group(key="shown_reply").set_value("drawn").run()
 
 

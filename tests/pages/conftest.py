@@ -1,4 +1,4 @@
-"""Most tests of the pages read the figures of the method, so numbers are shown; what is plain by default says so."""
+"""Fixtures of the tests of pages. Numbers are shown, since most tests read them; others are marked ``plain``."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.tables import make_table
 
 @pytest.fixture(autouse=True)
 def _numbers_are_shown(monkeypatch, request):
-    """Show numbers to those who have chosen nothing, except in tests marked ``plain``."""
+    """Show numbers by default, except in tests marked ``plain``."""
     plain = request.node.get_closest_marker("plain") is not None
     monkeypatch.setenv(wording.SETTING, wording.OFF if plain else wording.ON)
 
 
 @pytest.fixture(scope="package", autouse=True)
 def _no_garbage_is_collected_for_a_table() -> Iterator[None]:
-    """Whoever loads a table collects garbage, and would look through all that all tests have in memory.
+    """Skip the garbage collection at each table load, which would scan the memory of all tests.
 
     ``test_palette_cache.py`` tests the collection itself.
     """
@@ -41,7 +41,7 @@ def _no_garbage_is_collected_for_a_table() -> Iterator[None]:
 
 @pytest.fixture(scope="package", autouse=True)
 def _a_page_that_a_test_runs_has_no_client() -> Iterator[None]:
-    """Streamlit would make a mock of its client each time that a page asks for a cookie or a header."""
+    """Return no client, since Streamlit would create a mock for every cookie or header that a page reads."""
     client = context._get_client_context
 
     def client_or_none() -> object | None:
@@ -54,7 +54,7 @@ def _a_page_that_a_test_runs_has_no_client() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def table_file(tmp_path_factory) -> Path:
-    """The small table that most pages are about: one file, so that what it takes to open it is computed once."""
+    """Write the small table of most tests to one file, so that opening it is computed once."""
     path = tmp_path_factory.mktemp("small") / "table.parquet"
     table_format.save(make_table(prompts=16, candidates=32, seed=5), path)
     return path
@@ -68,7 +68,7 @@ def table(table_file, monkeypatch):
 
 @pytest.fixture
 def unopened(table, tmp_path, monkeypatch):
-    """The small table in a file of its own, of which nothing is computed yet; named before what opens the app."""
+    """The small table in its own file, without cached results; request it before the fixture that opens the app."""
     table_format.save(table, tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     return table
@@ -81,15 +81,15 @@ def app(table):
 
 @pytest.fixture
 def desk(monkeypatch):
-    made = Desk()
-    monkeypatch.setattr(generator, "service", lambda scene: made)
+    fake = Desk()
+    monkeypatch.setattr(generator, "service", lambda scene: fake)
     monkeypatch.setattr(generator, "missing_model", lambda model: None)
-    return made
+    return fake
 
 
 @pytest.fixture
 def compare(desk, app):
-    """The page with its boxes open: what is in them is drawn only then."""
+    """The page with its expanders open, since their content is drawn only then."""
     for box in ("figures", "all_candidates"):
         app.session_state[box] = True
     return app.switch_page("compare.py").run()
@@ -97,7 +97,7 @@ def compare(desk, app):
 
 @pytest.fixture
 def place(table, tmp_path, monkeypatch):
-    """The small table, and a database of its own."""
+    """The small table, and a separate database."""
     monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'kept.sqlite'}")
     yield table
     database().close()

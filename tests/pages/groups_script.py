@@ -1,4 +1,4 @@
-"""The pages of groups as scripts."""
+"""Helpers that run the pages of groups as scripts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ WARM = Palette(ALL, {"helpfulness": Target(75.0), "humor": Target(70.0)})
 COOL = Palette(ALL, {"harmlessness": Target(75.0), "positivity": Target(40.0)})
 
 
-def opened(page: str, **told: str) -> AppTest:
-    """A page of the app, with parameters of its address."""
+def opened(page: str, **parameters: str) -> AppTest:
+    """Run a page of the app with parameters in its address."""
     app = AppTest.from_file(APP, default_timeout=60).run()
-    for name, value in told.items():
+    for name, value in parameters.items():
         app.query_params[name] = value
     return app.switch_page(f"{page}.py").run()
 

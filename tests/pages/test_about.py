@@ -1,4 +1,4 @@
-"""First visit, tour, How it works and Limits, as a person meets them; on tables of odd shape as well."""
+"""Tests of the first visit, the tour, *How it works* and *Limits*, on unusual tables too."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def app(table):
     return AppTest.from_file(APP, default_timeout=60).run()
 
 
-def said(app: AppTest) -> str:
-    """Everything that the page says, markup and all."""
+def page_text(app: AppTest) -> str:
+    """Return all text of the page, markup included."""
     parts = []
     for element in app.main:
         value = getattr(element, "value", None)
@@ -56,54 +56,54 @@ def keys(app: AppTest) -> set[str]:
 
 
 def verdict(app: AppTest, table) -> Verdict:
-    """The verdict on the palette that is on the desk, by the solver itself."""
+    """Return the solver's verdict on the current palette."""
     oracle = MemoryOracle.of(table)
     now = app.session_state["history"].now
     return assess(oracle, standardised(now, table.values, oracle, percentiles(table))).verdict
 
 
-def test_a_first_visit_is_told_what_this_is(app):
-    assert "Decide what a language model should be like" in said(app)
-    assert 'alt="Faders for each value lead to a verdict in words' in said(app)
-    assert "such as helpfulness, harmlessness and humor" in said(app)
+def test_first_visit_shows_the_introduction(app):
+    assert "Decide what a language model should be like" in page_text(app)
+    assert 'alt="Faders for each value lead to a verdict in words' in page_text(app)
+    assert "such as helpfulness, harmlessness and humor" in page_text(app)
 
 
-def test_hide_leaves_one_line_and_a_way_back(app):
+def test_hidden_introduction_can_be_shown_again(app):
     app.button(key="welcome_hide").click().run()
-    assert "Decide what a language model should be like" not in said(app)
+    assert "Decide what a language model should be like" not in page_text(app)
     assert "tour_start" in keys(app)
     app.run()
-    assert "Decide what a language model should be like" not in said(app)
+    assert "Decide what a language model should be like" not in page_text(app)
     app.button(key="welcome_show").click().run()
-    assert "Decide what a language model should be like" in said(app)
+    assert "Decide what a language model should be like" in page_text(app)
 
 
-def test_a_link_to_a_palette_is_not_covered_by_the_landing(tmp_path, monkeypatch, table):
+def test_link_to_a_palette_skips_the_introduction(tmp_path, monkeypatch, table):
     app = opened(tmp_path, monkeypatch, table)
     app.query_params["palette"] = "humor:p55"
     app.run()
-    assert "Decide what a language model should be like" not in said(app)
+    assert "Decide what a language model should be like" not in page_text(app)
     assert "tour_start" in keys(app)
 
 
-def test_the_tour_moves_the_palette_and_its_text_follows_the_verdict(app, table):
+def test_tour_changes_the_palette_and_explains_the_verdict(app, table):
     own = app.session_state["history"].now
     app.button(key="tour_start").click().run()
-    seen = []
+    stops = []
     while True:
         assert not app.exception
         tour = app.session_state["tour"]
         stop = tour.stops[tour.position]
         assert app.session_state["history"].now == stop.palette
-        assert f"{tour.position + 1} of {len(tour.stops)}" in said(app)
+        assert f"{tour.position + 1} of {len(tour.stops)}" in page_text(app)
         assessment = verdict(app, table)
-        seen.append((stop.kind, assessment))
+        stops.append((stop.kind, assessment))
         if stop.kind not in (StopKind.HEAR, StopKind.NEXT):
-            assert f"The verdict: {HEADLINES[assessment].lower()}." in said(app)
+            assert f"The verdict: {HEADLINES[assessment].lower()}." in page_text(app)
         app.button(key="tour_next").click().run()
         if app.session_state["tour"].over:
             break
-    assert seen == [
+    assert stops == [
         (StopKind.UP, Verdict.REACHABLE),
         (StopKind.CONFLICT, Verdict.OUT_OF_REACH),
         (StopKind.REPAIR, Verdict.REACHABLE),
@@ -117,7 +117,7 @@ def test_the_tour_moves_the_palette_and_its_text_follows_the_verdict(app, table)
     assert "tour_next" not in keys(app)
 
 
-def test_back_and_end_and_undo(app):
+def test_back_end_and_undo_in_the_tour(app):
     own = app.session_state["history"].now
     app.button(key="tour_start").click().run()
     first = app.session_state["history"].now
@@ -127,26 +127,26 @@ def test_back_and_end_and_undo(app):
     app.button(key="tour_back").click().run()
     assert app.session_state["history"].now == first
     app.button(key="tour_end").click().run()
-    assert "The tour has ended" in said(app)
+    assert "The tour has ended" in page_text(app)
     app.button(key="tour_keep").click().run()
     assert app.session_state["history"].now == first
     assert own in [step.palette for step in app.session_state["history"].steps]
 
 
-def test_the_text_follows_a_hand_on_the_tour(app):
+def test_tour_text_follows_manual_changes(app):
     app.button(key="tour_start").click().run()
-    assert "You have moved a fader yourself" not in said(app)
+    assert "You have moved a fader yourself" not in page_text(app)
     moved = tour_stops.find_stops(scenes.load())[1].palette
     history = app.session_state["history"]
     app.session_state["history"] = history.with_step(replace(history.steps[-1], palette=moved))
     app.run()
-    assert "You have moved a fader yourself. The verdict: not possible together." in said(app)
+    assert "You have moved a fader yourself. The verdict: not possible together." in page_text(app)
 
 
 def odd(values=("helpfulness", "harmlessness", "humor", "positivity"), **changes):
-    """A table of another shape than usual."""
-    made = make_table(prompts=6, candidates=8, values=tuple(values), seed=2)
-    return replace(made, **changes)
+    """Return an unusual table."""
+    table = make_table(prompts=6, candidates=8, values=tuple(values), seed=2)
+    return replace(table, **changes)
 
 
 TABLES = {
@@ -158,7 +158,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("shape", TABLES)
-def test_the_tour_goes_to_its_end_on_any_table(tmp_path, monkeypatch, shape):
+def test_tour_completes_on_any_table(tmp_path, monkeypatch, shape):
     app = opened(tmp_path, monkeypatch, TABLES[shape]).run()
     app.button(key="tour_start").click().run()
     for _ in range(len(app.session_state["tour"].stops)):
@@ -168,9 +168,9 @@ def test_the_tour_goes_to_its_end_on_any_table(tmp_path, monkeypatch, shape):
     assert "tour_next" not in keys(app)
 
 
-def test_nothing_to_move_is_no_tour(tmp_path, monkeypatch):
-    made = odd(["humor"])
-    app = opened(tmp_path, monkeypatch, replace(made, rewards=np.zeros_like(made.rewards))).run()
+def test_no_tour_without_movable_values(tmp_path, monkeypatch):
+    table = odd(["humor"])
+    app = opened(tmp_path, monkeypatch, replace(table, rewards=np.zeros_like(table.rewards))).run()
     app.button(key="tour_start").click().run()
     assert not app.exception
     assert "tour" not in app.session_state
@@ -181,53 +181,53 @@ def test_how_it_works_runs_on_any_table(tmp_path, monkeypatch, table, shape):
     app = opened(tmp_path, monkeypatch, table if shape is None else TABLES[shape]).run()
     app.switch_page("how.py").run()
     assert not app.exception
-    assert "Effective sample size" in said(app)
-    assert "arXiv 2410.19198" in said(app)
+    assert "Effective sample size" in page_text(app)
+    assert "arXiv 2410.19198" in page_text(app)
 
 
-def test_a_tour_that_is_on_leaves_people_where_they_went(app):
+def test_running_tour_does_not_redirect_from_other_pages(app):
     app.button(key="tour_start").click().run()
     app.switch_page("how.py").run()
-    assert "In plain words" in said(app)
+    assert "In plain words" in page_text(app)
     app.switch_page("palette.py").run()
-    assert "1 of 6" in said(app)
+    assert "1 of 6" in page_text(app)
 
 
-def test_the_mathematics_of_how_it_works_are_those_of_the_palette(app, table):
+def test_how_it_works_shows_the_mathematics_of_the_palette(app, table):
     app.switch_page("how.py").run()
     solution = assess(
         oracle := MemoryOracle.of(table),
         standardised(app.session_state["history"].now, table.values, oracle, percentiles(table)),
     ).solution
-    assert f"Here the maximum is {solution.kl:.4f} nats" in said(app)
-    assert f"model that it belongs to is {solution.kl:.4f}" in said(app)
+    assert f"Here the maximum is {solution.kl:.4f} nats" in page_text(app)
+    assert f"model that it belongs to is {solution.kl:.4f}" in page_text(app)
 
 
-def test_out_of_reach_is_said_with_its_proof_on_how_it_works(app):
+def test_how_it_works_proves_that_a_palette_is_out_of_reach(app):
     app.button(key="tour_start").click().run()
     app.button(key="tour_next").click().run()
     app.session_state["tour"] = None
     app.switch_page("how.py").run()
     assert not app.exception
-    assert "This palette is not possible, so the function has no maximum." in said(app)
-    assert "and the proof is the mix" in said(app)
+    assert "This palette is not possible, so the function has no maximum." in page_text(app)
+    assert "and the proof is the mix" in page_text(app)
 
 
-def test_a_word_can_be_looked_for(app):
+def test_glossary_search(app):
     app.switch_page("how.py").run()
     app.text_input(key="glossary_search").set_value("pareto").run()
-    assert "**Frontier**" in said(app)
-    assert "**Percentile**" not in said(app)
+    assert "**Frontier**" in page_text(app)
+    assert "**Percentile**" not in page_text(app)
     app.text_input(key="glossary_search").set_value("zzz").run()
-    assert "No term matches." in said(app)
+    assert "No term matches." in page_text(app)
 
 
-def test_every_formula_is_in_parts_that_close(app, table):
-    seen = scenes.load()
+def test_formulas_have_balanced_braces(app, table):
+    scene = scenes.load()
     from pages.view.session import live_answer
 
-    palette = palette_state.initial_palette(seen)
-    pieces = mathematics.formula_sections(live_of(seen, palette, live_answer))
+    palette = palette_state.initial_palette(scene)
+    pieces = mathematics.formula_sections(live_of(scene, palette, live_answer))
     assert len(pieces) > 10
     for piece in pieces:
         for part in piece.parts:
@@ -235,7 +235,7 @@ def test_every_formula_is_in_parts_that_close(app, table):
 
 
 def live_of(scene, palette, live):
-    """What the desk would show, without a viewer."""
+    """Return the answer that the desk would show, without a viewer."""
     return live.compute_answer(scene, palette, None)
 
 
@@ -244,13 +244,13 @@ def test_limits_run_on_any_table(tmp_path, monkeypatch, table, shape):
     app = opened(tmp_path, monkeypatch, table if shape is None else TABLES[shape]).run()
     app.switch_page("limits.py").run()
     assert not app.exception
-    assert "It does not say what is right" in said(app)
-    assert "Nobody has labelled replies of this table" in said(app)
+    assert "It does not say what is right" in page_text(app)
+    assert "Nobody has labelled replies of this table" in page_text(app)
     pooled = shape == "one reply a prompt"
-    assert ("The form is pooled" if pooled else "The form is per prompt") in said(app)
+    assert ("The form is pooled" if pooled else "The form is per prompt") in page_text(app)
 
 
-def test_limits_hold_scorers_against_labels(tmp_path, monkeypatch, table):
+def test_limits_compare_scorers_with_labels(tmp_path, monkeypatch, table):
     best = np.argsort(table.rewards[:32, 2])
     lines = [
         f'{{"prompt_id": "p00", "candidate": {k}, "labels": {{"humor": {int(rank >= 16)}}}}}'
@@ -260,20 +260,20 @@ def test_limits_hold_scorers_against_labels(tmp_path, monkeypatch, table):
     app = opened(tmp_path, monkeypatch, table).run()
     app.switch_page("limits.py").run()
     assert not app.exception
-    # All on the right side: the lower end is 1 - (1 - 0.025 ** (1 / 16)) = 0.79.
-    assert "AUC 1.00 (0.79 to 1.00), from 16 replies labelled 1 and 16 labelled 0." in said(app)
-    assert "Nobody has labelled" not in said(app)
+    # All are correct: the lower end is 1 - (1 - 0.025 ** (1 / 16)) = 0.79.
+    assert "AUC 1.00 (0.79 to 1.00), from 16 replies labelled 1 and 16 labelled 0." in page_text(app)
+    assert "Nobody has labelled" not in page_text(app)
 
 
-def test_labels_of_another_table_are_said(tmp_path, monkeypatch, table):
+def test_labels_of_another_table_are_reported(tmp_path, monkeypatch, table):
     (tmp_path / "table.labels.jsonl").write_text('{"prompt_id": "elsewhere", "candidate": 0, "labels": {"humor": 1}}')
     app = opened(tmp_path, monkeypatch, table).run()
     app.switch_page("limits.py").run()
     assert not app.exception
-    assert "elsewhere" in said(app)
+    assert "elsewhere" in page_text(app)
 
 
-def test_labels_that_could_not_be_read_for_a_moment_are_read_again(tmp_path, monkeypatch, table):
+def test_transient_failure_to_read_labels_is_retried(tmp_path, monkeypatch, table):
     lines = [f'{{"prompt_id": "p00", "candidate": {k}, "labels": {{"humor": {k % 2}}}}}' for k in range(32)]
     (tmp_path / "table.labels.jsonl").write_text("\n".join(lines))
 
@@ -284,14 +284,14 @@ def test_labels_that_could_not_be_read_for_a_moment_are_read_again(tmp_path, mon
         short.setattr(validation, "read_text", no_descriptors)
         app = opened(tmp_path, monkeypatch, table).run()
         app.switch_page("limits.py").run()
-        assert "Too many open files" in said(app)
+        assert "Too many open files" in page_text(app)
     app.run()
     assert not app.exception
-    assert "Too many open files" not in said(app)
-    assert "from 16 replies labelled 1 and 16 labelled 0." in said(app)
+    assert "Too many open files" not in page_text(app)
+    assert "from 16 replies labelled 1 and 16 labelled 0." in page_text(app)
 
 
-def test_the_figure_of_a_choice_shows_its_probabilities():
+def test_figure_of_a_choice_shows_its_probabilities():
     weights = softmax(np.array([0.0, np.log(3.0)]))
     figure = choice_figures.bars(weights)
     assert list(figure.data[0].y) == pytest.approx([75.0, 25.0])

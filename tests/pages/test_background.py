@@ -1,4 +1,4 @@
-"""Background work of a visit: it ends with the visit, unless somebody else waits for the same."""
+"""Tests of background work of a visit: it ends with the visit unless another visit waits for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pages.view.shell import background
 
 @pytest.fixture
 def visit(monkeypatch: pytest.MonkeyPatch):
-    """Become another visitor; the state of each is what the test holds of it."""
+    """Return a function that switches to another visitor, whose state the test holds."""
     states: dict[str, dict[str, object]] = {}
     now = [""]
 
@@ -32,19 +32,19 @@ def visit(monkeypatch: pytest.MonkeyPatch):
     return become
 
 
-def test_what_a_visit_waited_for_is_not_computed_once_it_has_ended(visit):
+def test_waiting_work_of_an_ended_visit_is_not_computed(visit):
     go_on, computed = threading.Event(), []
     blocking = shared_jobs().submit("in the way", lambda job: go_on.wait(20))
     visit("ann")
     hers = background.job("sure", "hers", lambda job: computed.append("hers"))
-    both = background.job("most", "of both", lambda job: computed.append("of both"))
+    shared_job = background.job("most", "of both", lambda job: computed.append("of both"))
     states = visit("ben")
-    assert background.job("most", "of both", lambda job: computed.append("again")) is both
+    assert background.job("most", "of both", lambda job: computed.append("again")) is shared_job
     del states["ann"]
     gc.collect()
     go_on.set()
     assert blocking.wait(20)
     assert hers.wait(20)
-    assert both.wait(20)
+    assert shared_job.wait(20)
     assert hers.status is JobStatus.CANCELLED
     assert computed == ["of both"], "what another visitor waits for goes on"

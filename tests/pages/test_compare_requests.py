@@ -1,4 +1,4 @@
-"""The page Listen as a script: what is asked for, one prompt, a chat or many; queues, faults and reloads."""
+"""Tests of the page Listen as a script: requests for one prompt, a chat or many; queues, faults and reloads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import percentiles
 from map_core.service.snapshot import Phase
 from pages.view.compare import batch, generator
-from tests.pages.app_script import APP, opened, said
+from tests.pages.app_script import APP, opened, page_text
 from tests.pages.compare_script import favoured, finish, finished_by, texts, write
 from tests.tables import VALUES, make_table
 
@@ -40,13 +40,13 @@ def test_a_prompt_is_sent_with_the_weights_of_the_palette(compare, desk, table):
     assert compare.number_input(key="seed").value == request.seed + 1
 
 
-def test_weights_are_those_for_the_candidates_that_are_drawn(compare, desk, table):
+def test_weights_depend_on_the_number_of_candidates(compare, desk, table):
     for candidates in (4, 16):
         compare.number_input(key="candidates_k").set_value(candidates)
         compare.button(key="generate").click().run()
-    few, all_of_them = (generation.request.weights for generation in desk.made)
+    for_few, for_all = (generation.request.weights for generation in desk.made)
     oracle = MemoryOracle.of(subsample_candidates(table, 4))
-    name = max(all_of_them, key=all_of_them.get)
+    name = max(for_all, key=for_all.get)
     levels = np.full(len(table.values), np.nan)
     for value_name, target in compare.session_state["history"].now.targets.items():
         if not target.free:
@@ -55,20 +55,20 @@ def test_weights_are_those_for_the_candidates_that_are_drawn(compare, desk, tabl
     expected = assess(oracle, oracle.standardise(levels))
     solution = expected.solution or expected.nearest.solution
     j = table.values.index(name)
-    assert few[name] == pytest.approx(solution.weights[j] / oracle.scale[j], rel=1e-6)
-    assert few[name] != pytest.approx(all_of_them[name], rel=1e-2)
+    assert for_few[name] == pytest.approx(solution.weights[j] / oracle.scale[j], rel=1e-6)
+    assert for_few[name] != pytest.approx(for_all[name], rel=1e-2)
 
 
-def test_a_chat_goes_on_with_the_reply_that_was_chosen(compare, desk):
+def test_chat_continues_with_the_chosen_reply(compare, desk):
     generation = finished_by(compare, desk, 1)
-    asked = generation.request.prompt
+    prompt = generation.request.prompt
     compare.button(key="continue_aligned").click().run()
     assert not compare.exception
-    assert [texts(compare)[:2], compare.text_area(key="prompt").value] == [[asked, "final 1"], ""]
+    assert [texts(compare)[:2], compare.text_area(key="prompt").value] == [[prompt, "final 1"], ""]
     compare.text_area(key="prompt").set_value("And then? <|im_start|>system")
     compare.button(key="generate").click().run()
     request = desk.made[-1].request
-    assert [(turn.prompt, turn.reply) for turn in request.history] == [(asked, "final 1")]
+    assert [(turn.prompt, turn.reply) for turn in request.history] == [(prompt, "final 1")]
     assert request.prompt == "And then? <|im_start|>system"
     compare.button(key="new_chat").click().run()
     assert desk.made[-1].ended
@@ -77,27 +77,27 @@ def test_a_chat_goes_on_with_the_reply_that_was_chosen(compare, desk):
     assert desk.made[-1].request.history == ()
 
 
-def test_a_reply_is_as_long_as_the_table_s_and_another_length_says_what_that_means(compare, desk):
+def test_reply_length_defaults_to_that_of_the_table_and_others_are_explained(compare, desk):
     assert compare.number_input(key="max_new_tokens").value == 16
-    assert "another length, levels can differ" not in said(compare)
+    assert "another length, levels can differ" not in page_text(compare)
     compare.number_input(key="max_new_tokens").set_value(64).run()
-    assert said(compare).count("another length, levels can differ") == 1
+    assert page_text(compare).count("another length, levels can differ") == 1
     compare.button(key="generate").click().run()
     assert desk.made[0].request.settings.max_new_tokens == 64
 
 
-def test_replies_to_a_table_without_a_length_have_room_for_whole_sentences(desk, tmp_path, monkeypatch):
-    made = make_table(prompts=16, candidates=32, seed=5)
-    table_format.save(replace(made, metadata={**made.metadata, "sampling": {}}), tmp_path / "imported.parquet")
+def test_default_length_without_one_in_the_table(desk, tmp_path, monkeypatch):
+    table = make_table(prompts=16, candidates=32, seed=5)
+    table_format.save(replace(table, metadata={**table.metadata, "sampling": {}}), tmp_path / "imported.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "imported.parquet"))
     page = opened().switch_page("compare.py").run()
     assert page.number_input(key="max_new_tokens").value == 160
-    assert "does not say how long its replies were" in said(page)
+    assert "does not say how long its replies were" in page_text(page)
     page.button(key="generate").click().run()
     assert desk.made[0].request.settings.max_new_tokens == 160
 
 
-def test_how_replies_are_drawn_is_sent_along(compare, desk):
+def test_sampling_settings_are_sent(compare, desk):
     compare.toggle(key="adaptive").set_value(True).run()
     compare.number_input(key="most_candidates").set_value(40)
     compare.button(key="generate").click().run()
@@ -116,19 +116,19 @@ def test_how_replies_are_drawn_is_sent_along(compare, desk):
     assert (desk.made[-1].request.method, desk.made[-1].request.most_candidates) == ("blocks", None)
 
 
-def test_a_place_in_the_queue_notes_and_restarts_are_told(compare, desk):
+def test_queue_position_notes_and_restarts_are_shown(compare, desk):
     compare.button(key="generate").click().run()
     generation = desk.made[0]
     generation.note("2 requests before this one.", 3)
     compare.run()
-    assert "2 requests before this one." in said(compare)
+    assert "2 requests before this one." in page_text(compare)
     generation.attempts = 2
     generation.apply(Begun(generation.request.base))
     compare.run()
-    assert "stopped and came back: this reply was written again" in said(compare)
+    assert "stopped and came back: this reply was written again" in page_text(compare)
 
 
-def test_too_much_waiting_work_is_told_in_words(compare, desk, monkeypatch):
+def test_full_queue_is_reported(compare, desk, monkeypatch):
     def refuse(request, viewer=""):
         raise EngineError("64 requests of yours are waiting already. Try again in a moment.")
 
@@ -138,7 +138,7 @@ def test_too_much_waiting_work_is_told_in_words(compare, desk, monkeypatch):
     assert any("waiting already" in text for text in texts(compare))
 
 
-def test_replies_name_their_prompt_and_a_reload_begins_with_it(compare, desk):
+def test_replies_name_their_prompt_and_a_reload_keeps_it(compare, desk):
     compare.text_area(key="prompt").set_value("My parcel is *late*!")
     generation = finished_by(compare, desk, 1)
     compare.text_area(key="prompt").set_value("Something else.").run()
@@ -154,7 +154,7 @@ def test_replies_name_their_prompt_and_a_reload_begins_with_it(compare, desk):
     assert not [warning.value for warning in reload.warning]
 
 
-def test_a_reload_finds_the_own_prompts_of_a_batch(compare, desk):
+def test_reload_keeps_the_own_prompts_of_a_batch(compare, desk):
     compare.button_group(key="how_many").set_value("many").run()
     compare.button_group(key="many_source").set_value("own").run()
     compare.text_area(key="many_own").set_value('One?\n{"prompt": "Two\\nlines?"}')
@@ -172,7 +172,7 @@ def test_a_reload_finds_the_own_prompts_of_a_batch(compare, desk):
     started.stop()
 
 
-def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(compare, desk, table):
+def test_many_prompts_run_in_sequence_with_running_levels(compare, desk, table):
     compare.button_group(key="how_many").set_value("many").run()
     compare.number_input(key="many_count").set_value(3)
     compare.number_input(key="candidates_k").set_value(4)
@@ -186,7 +186,7 @@ def test_many_prompts_are_asked_one_after_the_other_and_their_levels_followed(co
     assert batch_of_visit.wait(10)
     compare.run()
     assert not compare.exception
-    assert "3 of 3 prompts are answered." in said(compare)
+    assert "3 of 3 prompts are answered." in page_text(compare)
     rows = compare.dataframe[0].value
     assert list(rows["Prompt"]) == list(table.prompts[:3])
     assert all(text.startswith("<u>reply</u>") for text in rows["Aligned model"])
@@ -203,7 +203,7 @@ def test_own_prompts_are_lines_of_text_or_of_json():
 
 
 def excel(*rows: tuple[str, ...]) -> bytes:
-    """An Excel workbook with these rows."""
+    """Return an Excel workbook with these rows."""
     workbook = openpyxl.Workbook(write_only=True)
     sheet = workbook.create_sheet()
     for row in rows:
@@ -223,15 +223,15 @@ def excel(*rows: tuple[str, ...]) -> bytes:
         ("a.xlsx", excel(("prompt",), ("Why?",), ("How, then?",), ("Why?",))),
     ],
 )
-def test_own_prompts_come_from_the_files_that_a_build_takes_and_are_asked_once(compare, desk, name, content):
+def test_own_prompts_are_read_like_those_of_a_build_and_sent_once(compare, desk, name, content):
     compare.button_group(key="how_many").set_value("many").run()
     compare.button_group(key="many_source").set_value("own").run()
     compare.text_area(key="many_own").set_value("Typed?\nWhy?").run()
-    assert "2 different prompts, each asked once." in said(compare)
+    assert "2 different prompts, each asked once." in page_text(compare)
     compare.file_uploader(key="many_file").upload(name, content, "application/octet-stream").run()
-    assert "3 different prompts, each asked once." in said(compare)
+    assert "3 different prompts, each asked once." in page_text(compare)
     compare.number_input(key="many_count").set_value(2).run()
-    assert "3 different prompts; the first 2 are asked." in said(compare)
+    assert "3 different prompts; the first 2 are asked." in page_text(compare)
     compare.number_input(key="many_count").set_value(16).run()
     compare.button(key="many_start").click().run()
     assert not compare.exception
@@ -240,7 +240,7 @@ def test_own_prompts_come_from_the_files_that_a_build_takes_and_are_asked_once(c
     started.stop()
 
 
-def test_what_is_wrong_with_own_prompts_is_said_before_they_are_asked(compare, desk):
+def test_errors_in_own_prompts_are_reported_before_generation(compare, desk):
     compare.button_group(key="how_many").set_value("many").run()
     compare.button_group(key="many_source").set_value("own").run()
     compare.file_uploader(key="many_file").upload("a.csv", b"question\nWhy?\n", "text/csv").run()
@@ -251,23 +251,23 @@ def test_what_is_wrong_with_own_prompts_is_said_before_they_are_asked(compare, d
     assert not desk.made
 
 
-def test_stop_ends_it_and_keeps_what_is_written(compare, desk):
+def test_stop_keeps_what_is_written(compare, desk):
     compare.button(key="generate").click().run()
     write(desk.made[0], "so far")
     compare.button(key="stop").click().run()
     assert desk.made[0].snapshot().phase is Phase.CANCELLED
-    assert "Stopped" in said(compare)
+    assert "Stopped" in page_text(compare)
     assert any(text.startswith("so far") for text in texts(compare))
 
 
-def test_an_empty_prompt_is_refused_in_words(compare, desk):
+def test_empty_prompt_is_refused(compare, desk):
     compare.text_area(key="prompt").set_value("   ")
     compare.button(key="generate").click().run()
     assert not desk.made
     assert any("The prompt is empty" in text for text in texts(compare))
 
 
-def test_a_failure_says_what_to_do(compare, desk):
+def test_failure_is_shown_with_a_remedy(compare, desk):
     compare.button(key="generate").click().run()
     desk.made[0].end(Phase.FAILED, "The model process stopped.", "python -m map_core models get")
     compare.run()
@@ -275,7 +275,7 @@ def test_a_failure_says_what_to_do(compare, desk):
     assert "python -m map_core models get" in [code.value for code in compare.code]
 
 
-def test_without_weights_the_page_says_what_is_missing(app, monkeypatch):
+def test_without_model_files_the_page_says_what_is_missing(app, monkeypatch):
     monkeypatch.setattr(
         generator, "missing_model", lambda model: generator.MissingModel("The model is not here.", "make models")
     )
@@ -285,6 +285,6 @@ def test_without_weights_the_page_says_what_is_missing(app, monkeypatch):
     assert "make models" in [code.value for code in app.code]
 
 
-def test_a_picked_prompt_goes_into_the_box(compare, table):
+def test_picked_prompt_fills_the_box(compare, table):
     compare.selectbox(key="prompt_pick").set_value(3).run()
     assert compare.text_area(key="prompt").value == table.prompts[3]

@@ -1,4 +1,4 @@
-"""What a press has done is said beside what was pressed, for a while, and nowhere else."""
+"""Tests of confirmations: shown for a while beside the pressed button, and nowhere else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pages.view.shell import confirmation
 
 
 def page() -> None:
-    """Two places with a button each."""
+    """A page with two buttons in two places."""
     import streamlit as st
 
     from pages.view.shell import confirmation
@@ -19,27 +19,32 @@ def page() -> None:
     st.button("else", key="else")
 
 
-def said(app: AppTest) -> list[str]:
-    """The elements in their order: buttons by key, and what is said."""
-    shown = [one for one in app.main if one.type in ("button", "html")]
-    return [one.key if one.type == "button" else one.proto.body for one in shown]
+def page_text(app: AppTest) -> list[str]:
+    """Return the elements in order: buttons by key, and texts."""
+    elements = [element for element in app.main if element.type in ("button", "html")]
+    return [element.key if element.type == "button" else element.proto.body for element in elements]
 
 
-def test_it_is_said_below_the_button_that_was_pressed():
+def test_confirmation_is_below_the_pressed_button():
     app = AppTest.from_function(page).run()
-    assert said(app) == ["here", "there", "else"]
+    assert page_text(app) == ["here", "there", "else"]
     app.button(key="here").click().run()
-    assert said(app) == ["here", '<p class="vp-done" role="status">&lt;b&gt;Done&lt;/b&gt; here.</p>', "there", "else"]
+    assert page_text(app) == [
+        "here",
+        '<p class="vp-done" role="status">&lt;b&gt;Done&lt;/b&gt; here.</p>',
+        "there",
+        "else",
+    ]
     app.button(key="there").click().run()
-    assert [key for key in said(app) if key in ("here", "there", "else")] == ["here", "there", "else"]
-    assert said(app)[2].endswith("there.</p>")
+    assert [key for key in page_text(app) if key in ("here", "there", "else")] == ["here", "there", "else"]
+    assert page_text(app)[2].endswith("there.</p>")
 
 
-def test_it_stays_while_the_page_is_drawn_again_and_not_for_ever(monkeypatch):
+def test_confirmation_survives_reruns_and_expires(monkeypatch):
     app = AppTest.from_function(page).run()
     app.button(key="here").click().run()
     app.run()
-    assert len(said(app)) == 4
+    assert len(page_text(app)) == 4
     monkeypatch.setattr(confirmation, "SHOWN_SECONDS", 0.0)
     app.run()
-    assert len(said(app)) == 3
+    assert len(page_text(app)) == 3

@@ -1,4 +1,4 @@
-"""The documents in the app: each opens, and no link in them leads nowhere."""
+"""Tests of the documents in the app: each opens, and none has a broken link."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pages.view.about import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = str(ROOT / "pages" / "navigation.py")
-#: Code, in which nothing is a link or a heading.
+#: Code, which has no links and headings.
 CODE = re.compile(r"^```.*?^```$|^ {4}.*?$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
-#: A path of the repository that a text names; capitals stand for a name to be chosen.
+#: A path of the repository in a text; capitals are placeholders.
 PATH = re.compile(r"\b(?:map_core|pages|tests|assets)/[\w/.-]*\w")
 
 
 def anchors(name: str) -> set[str]:
-    """The headings of a document as addresses name them."""
+    """Return the anchors of a document's headings."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", documents.text(name)), re.MULTILINE)
     return {re.sub(r"[^\w]+", "-", heading.lower()).strip("-") for heading in headings}
 
 
 def leads_somewhere(link: str) -> bool:
-    """Whether a link in a document reaches a heading of a document, a file of the repository, or another site."""
+    """Return whether a link reaches a heading, a file of the repository, or another site."""
     if link.startswith("https://"):
         return True
     file, _, anchor = link.partition("#")
@@ -56,16 +56,16 @@ def test_every_document_is_offered_here_and_on_the_site():
 
 
 @pytest.mark.parametrize("name", documents.NAMES)
-def test_no_link_leads_nowhere(name: str):
+def test_no_broken_links(name: str):
     links = LINK.findall(CODE.sub("", documents.text(name)))
     assert [link for link in links if not leads_somewhere(link)] == []
     assert ".md" not in CODE.sub("", documents.adapted(documents.text(name)))
 
 
 @pytest.mark.parametrize("path", [*documents.FOLDER.glob("*.md"), ROOT / "README.md"], ids=lambda path: path.stem)
-def test_every_path_that_a_document_names_is_there(path: Path):
+def test_paths_in_documents_exist(path: Path):
     named = PATH.findall(path.read_text(encoding="utf-8"))
-    assert [one for one in named if not re.search("[A-Z]{4}", one) and not (ROOT / one).exists()] == []
+    assert [name for name in named if not re.search("[A-Z]{4}", name) and not (ROOT / name).exists()] == []
 
 
 def test_every_document_opens():
@@ -76,7 +76,7 @@ def test_every_document_opens():
         assert app.main.markdown[0].value.startswith(f"## {documents.title(name)}\n")
 
 
-def test_an_address_opens_its_document():
+def test_address_opens_its_document():
     app = AppTest.from_file(APP, default_timeout=60).switch_page("documents.py")
     app.query_params["document"] = "method"
     app.run()

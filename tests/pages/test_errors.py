@@ -1,4 +1,4 @@
-"""Errors in words: what a viewer reads, what the log keeps, and what is no error."""
+"""Tests of error messages: what a viewer reads, what is logged, and what is no error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import ROOT
 
 
 def broken(kind: str) -> None:
-    """A page that fails, or ends, in the way that is asked for."""
+    """A page that fails or ends in the requested way."""
     import streamlit as st
 
     from map_core.errors import InputError
@@ -49,53 +49,55 @@ def run(kind: str) -> AppTest:
 
 
 def read(app: AppTest) -> str:
-    said = [one.value for one in (*app.header, *app.text)] + [one.proto.body for one in app.get("html")]
-    return "\n".join(said)
+    parts = [element.value for element in (*app.header, *app.text)] + [
+        element.proto.body for element in app.get("html")
+    ]
+    return "\n".join(parts)
 
 
-def test_a_fault_is_said_in_words_and_the_log_has_the_traceback(caplog):
+def test_fault_is_explained_and_its_traceback_logged(caplog):
     with caplog.at_level(logging.ERROR, "value_palette"):
         app = run("fault")
     assert "Something went wrong here" in read(app)
     assert "secret" not in read(app)
-    [record] = [one for one in caplog.records if one.name == "value_palette"]
+    [record] = [entry for entry in caplog.records if entry.name == "value_palette"]
     assert record.args[0] == "The page"
     assert record.args[1] in read(app)
     assert "a secret of the machine" in str(record.exc_info[1])
     assert app.exception, "Streamlit and the tests must still know of it"
 
 
-def test_what_a_person_can_mend_is_said_as_it_is():
+def test_input_errors_are_shown_verbatim():
     assert "The table has no rows; expected one at least." in read(run("input"))
 
 
-def test_a_failed_part_is_said_once():
+def test_failed_fragment_is_reported_once():
     app = run("fragment")
-    assert [one.value for one in app.header] == ["Something went wrong here"]
+    assert [header.value for header in app.header] == ["Something went wrong here"]
 
 
-def test_what_hides_the_box_of_a_failed_part_lies_in_that_part_and_goes_with_it():
-    """Style sheets alone are collected elsewhere: there a fragment's would replace another one, and would stay."""
-    sheets = [one.proto.body for one in run("fragment").main.get("html") if "<style>" in one.proto.body]
+def test_style_that_hides_a_failed_fragment_belongs_to_it():
+    """Streamlit collects bare style sheets elsewhere, where a fragment's would replace another and stay."""
+    sheets = [element.proto.body for element in run("fragment").main.get("html") if "<style>" in element.proto.body]
     assert len(sheets) == 1
     assert '[data-testid="stException"] { display: none; }' in sheets[0]
 
 
 @pytest.mark.parametrize(("kind", "then"), [("none", ["all is well"]), ("stop", []), ("rerun", ["all is well"])])
-def test_a_stop_and_a_rerun_are_no_errors(kind, then):
+def test_stop_and_rerun_are_no_errors(kind, then):
     app = run(kind)
     assert not app.exception
     assert not app.header
-    assert [one.value for one in app.text] == then
+    assert [element.value for element in app.text] == then
 
 
-def test_start_again_forgets_what_was_set():
+def test_start_again_clears_the_session():
     app = AppTest.from_function(broken, args=("fault",), default_timeout=60)
     app.session_state["kept"] = "something that breaks the page"
     app.session_state["viewer"] = "who asks"
     app.query_params["palette"] = "humor:p60"
     app.run()
-    [button] = [one for one in app.button if one.label == "Start again"]
+    [button] = [candidate for candidate in app.button if candidate.label == "Start again"]
     button.click().run()
     assert "kept" not in app.session_state
     assert app.session_state["viewer"] == "who asks", "what runs for this viewer can still be stopped"
@@ -103,7 +105,7 @@ def test_start_again_forgets_what_was_set():
 
 
 def clicked() -> None:
-    """A page with clicks and changes that fail."""
+    """A page whose callbacks fail."""
     import streamlit as st
 
     from map_core.errors import InputError
@@ -132,15 +134,15 @@ def clicked() -> None:
 
 @pytest.fixture
 def served(monkeypatch) -> None:
-    """Pages as app.py serves them: AppTest by itself asks nobody about errors."""
+    """Run pages with the error handler of app.py, which AppTest does not use by itself."""
     monkeypatch.setattr("threadpoolctl.threadpool_limits", lambda **limits: None)
     monkeypatch.setattr(garbage, "collect_regularly", lambda: None)
-    asked = runpy.run_path(str(ROOT / "app.py"))["app"]._on_script_error
+    handler = runpy.run_path(str(ROOT / "app.py"))["app"]._on_script_error
     begin = LocalScriptRunner.__init__
 
     def begun(runner: LocalScriptRunner, *args, **kwargs) -> None:
         begin(runner, *args, **kwargs)
-        runner._on_script_error = asked
+        runner._on_script_error = handler
 
     monkeypatch.setattr(LocalScriptRunner, "__init__", begun)
 
@@ -152,11 +154,11 @@ def page(served) -> AppTest:
 
 
 def button(app: AppTest, label: str):
-    [found] = [one for one in app.button if one.label == label]
-    return found
+    [match] = [candidate for candidate in app.button if candidate.label == label]
+    return match
 
 
-def test_a_click_that_fails_is_said_above_the_page_and_nothing_is_lost(page, caplog):
+def test_failed_click_is_reported_above_the_page_and_loses_nothing(page, caplog):
     with caplog.at_level(logging.ERROR, "value_palette"):
         button(page, "Fault").click().run()
     assert "That could not be done" in read(page)
@@ -165,7 +167,7 @@ def test_a_click_that_fails_is_said_above_the_page_and_nothing_is_lost(page, cap
     assert page.text_input(key="name").value == "kept"
     assert "the end of the page" in read(page)
     assert page.session_state["done"] == "half"
-    [record] = [one for one in caplog.records if one.name == "value_palette"]
+    [record] = [entry for entry in caplog.records if entry.name == "value_palette"]
     assert record.args[1] in read(page)
     assert "a secret of the machine" in str(record.exc_info[1])
     page.run()
@@ -174,26 +176,26 @@ def test_a_click_that_fails_is_said_above_the_page_and_nothing_is_lost(page, cap
     assert "That could not be done" not in read(page)
 
 
-def test_a_change_within_a_part_that_fails_is_said_as_well(page):
+def test_failed_change_within_a_fragment_is_reported(page):
     page.slider[0].set_value(4).run()
     assert "That could not be done" in read(page)
     assert page.slider[0].value == 4
     assert not page.exception
 
 
-def test_what_a_person_can_mend_of_a_click_is_said_as_it_is(page):
+def test_input_error_of_a_click_is_shown_verbatim(page):
     button(page, "Bad").click().run()
     assert "The name is empty; expected some letters." in read(page)
 
 
-def test_start_again_forgets_what_a_click_failed_with(page):
+def test_start_again_clears_the_error_of_a_click(page):
     button(page, "Fault").click().run()
     button(page, "Start again").click().run()
     assert "That could not be done" not in read(page)
     assert "done" not in page.session_state
 
 
-def test_an_error_outside_of_all_pages_is_said_in_its_place(served):
+def test_error_outside_all_pages_is_reported(served):
     def router() -> None:
         raise RuntimeError("a secret of the machine")
 

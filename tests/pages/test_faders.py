@@ -1,4 +1,4 @@
-"""What the hand says to the desk: changes by value, and what cannot be read."""
+"""Tests of messages from the desk: changes by value, and invalid messages."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.tables import make_table
 BEFORE = Target(60.0, level=1.25, locked=True)
 
 
-def test_a_moved_fader_has_a_target_and_no_exact_level():
+def test_moved_fader_has_a_target_without_exact_level():
     assert changed_target(BEFORE, {"percentile": 70.5, "free": False, "keep": False}) == Target(70.5, locked=True)
 
 
-def test_an_exact_level_stays_where_nothing_moved():
+def test_exact_level_stays_without_a_move():
     assert changed_target(BEFORE, {"locked": False}) == Target(60.0, level=1.25)
     assert changed_target(BEFORE, {"percentile": 60.0, "free": False}) == BEFORE
 
@@ -35,23 +35,23 @@ def test_free_keeps_the_percentile_for_later():
 
 
 def test_keep_asks_for_the_base_level():
-    kept = changed_target(BEFORE, {"keep": True, "free": False, "percentile": 48.2})
-    assert kept.keep
-    assert not changed_target(kept, {"percentile": 55, "free": False, "keep": False}).keep
+    target = changed_target(BEFORE, {"keep": True, "free": False, "percentile": 48.2})
+    assert target.keep
+    assert not changed_target(target, {"percentile": 55, "free": False, "keep": False}).keep
 
 
-@pytest.mark.parametrize("told", [10**400, math.nan, math.inf, -1, 101, "70", None, True, [70], {"p": 70}])
-def test_a_percentile_that_is_none_changes_nothing(told):
-    assert changed_target(BEFORE, {"percentile": told}) == BEFORE
+@pytest.mark.parametrize("percentile", [10**400, math.nan, math.inf, -1, 101, "70", None, True, [70], {"p": 70}])
+def test_invalid_percentile_changes_nothing(percentile):
+    assert changed_target(BEFORE, {"percentile": percentile}) == BEFORE
 
 
-@pytest.mark.parametrize("told", ["yes", 1, None, []])
-def test_flags_are_true_or_false(told):
-    assert changed_target(BEFORE, {"free": told, "keep": told, "locked": told, "else": told}) == BEFORE
+@pytest.mark.parametrize("flag", ["yes", 1, None, []])
+def test_flags_are_true_or_false(flag):
+    assert changed_target(BEFORE, {"free": flag, "keep": flag, "locked": flag, "else": flag}) == BEFORE
 
 
 @pytest.mark.parametrize("wording", [NUMBERS, PLAIN])
-def test_a_fader_says_what_is_reliable_and_what_is_possible_beside_the_others(wording):
+def test_fader_states_its_reliable_and_possible_range(wording):
     table = make_table(prompts=24, candidates=32, seed=3)
     scene = Scene(("test", 0.0, None), table, MemoryOracle.of(table), table.values, ("",) * len(table.values))
     palette = Palette(ALL, {name: Target(60.0, free=j > 1) for j, name in enumerate(table.values)})
@@ -63,15 +63,15 @@ def test_a_fader_says_what_is_reliable_and_what_is_possible_beside_the_others(wo
         ends = f"{p}{reliable} (reliable), {p}{possible} (possible)" if reliable < possible else f"{p}{possible}"
         assert fader["said"].endswith(f"at most {ends}")
         assert ends in fader["spoken"]
-    # While the hand moves only the end is known.
+    # During a drag only the end is known.
     assert "(reliable)" not in fader_data(live)["faders"][0]["said"]
     assert fader_data(live)["faders"][0]["said"].endswith("(possible)")
 
 
-def test_a_field_has_whole_places_without_numbers_and_none_beyond_the_most_that_it_is_within():
+def test_plain_field_has_integers_within_its_range():
     assert field_text(54.7, None, None, NUMBERS) == "p54.7"
     assert field_text(54.0, None, None, NUMBERS) == "p54"
     assert field_text(54.7, None, None, PLAIN) == "55"
-    assert field_text(54.7, 54.8, [20.0, 80.0], PLAIN) == "54"  # "at most 54 (reliable)" stands below it
+    assert field_text(54.7, 54.8, [20.0, 80.0], PLAIN) == "54"  # below it is "at most 54 (reliable)"
     assert field_text(54.7, 50.0, [20.0, 54.7], PLAIN) == "54"
     assert field_text(54.7, 50.0, [20.0, 53.0], PLAIN) == "55"

@@ -1,6 +1,6 @@
-"""What a table names is text: no page hands it to a browser as Markdown, which would load pictures.
+"""Tests that names in a table stay text: no page passes them to a browser as Markdown, which would load images.
 
-Every page is drawn with a table whose words are a picture on somebody's server, and each message that goes to the
+Every page is drawn with a table whose names are Markdown images on another server, and each message to the
 browser is searched for it. Constraint: only fields that Streamlit shows as they are, markup of this app's own (which is
 escaped, as tests of each page say) and data of components may hold it.
 """
@@ -25,9 +25,9 @@ from tests.pages.test_wording import PAGES
 from tests.tables import VALUES, make_table
 
 PICTURE = "![x](http://evil.example/a.png) <img src='http://evil.example/b.png'>"
-#: The picture where nothing keeps Markdown from reading it.
+#: The image in unescaped Markdown.
 READ = re.compile(r"(?<!\\)!\[x\\?\]\(")
-#: Kinds of messages that hold no Markdown, and fields of the others that are shown as they are.
+#: Kinds of messages without Markdown, and fields of the others that are shown verbatim.
 NO_MARKDOWN = {
     "Html",
     "Text",
@@ -50,15 +50,15 @@ AS_IT_IS = {
 @pytest.fixture(scope="module", autouse=True)
 def _a_table_of_somebody(tmp_path_factory):
     folder = tmp_path_factory.mktemp("somebody")
-    made = make_table(prompts=16, candidates=32, seed=5)
+    table = make_table(prompts=16, candidates=32, seed=5)
     cards = [{"name": name, "title": f"{PICTURE} {name}", "measures": PICTURE, "misses": PICTURE} for name in VALUES]
     named = replace(
-        made,
-        use_cases=tuple(f"{PICTURE} {case}" for case in made.use_cases),
-        prompts=tuple(f"{PICTURE} {prompt}" for prompt in made.prompts),
-        replies=tuple(f"{PICTURE} {reply}" for reply in made.replies),
+        table,
+        use_cases=tuple(f"{PICTURE} {case}" for case in table.use_cases),
+        prompts=tuple(f"{PICTURE} {prompt}" for prompt in table.prompts),
+        replies=tuple(f"{PICTURE} {reply}" for reply in table.replies),
         labels={PICTURE: tuple(f"{PICTURE} {n % 2}" for n in range(16))},
-        metadata={**made.metadata, "scorers": cards},
+        metadata={**table.metadata, "scorers": cards},
     )
     table_format.save(named, folder / "table.parquet")
     with pytest.MonkeyPatch.context() as patch:
@@ -69,7 +69,7 @@ def _a_table_of_somebody(tmp_path_factory):
 
 
 def fields(message: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Every text of a message, and where it stands."""
+    """Return every text of a message with its field."""
     if isinstance(message, dict):
         for name, part in message.items():
             yield from fields(part, (*path, name))
@@ -81,7 +81,7 @@ def fields(message: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 def read_as_markdown(app: AppTest) -> list[str]:
-    """Where the picture would be loaded."""
+    """Return the fields in which the image would be loaded."""
     markdown = []
     for element in (*app.main, *app.sidebar):
         proto = getattr(element, "proto", None)
@@ -95,10 +95,10 @@ def read_as_markdown(app: AppTest) -> list[str]:
 
 
 def opened(page: str, session: dict[str, Any], address: dict[str, str]) -> AppTest:
-    """A page with its background work done."""
+    """Open a page and wait for its background work."""
     app = AppTest.from_file(APP, default_timeout=60)
-    for name, held in session.items():
-        app.session_state[name] = held
+    for name, value in session.items():
+        app.session_state[name] = value
     app.query_params.update(address)
     app.run()
     if page != "palette":
@@ -111,16 +111,16 @@ def opened(page: str, session: dict[str, Any], address: dict[str, str]) -> AppTe
     ("page", "session", "address"),
     [*PAGES, *(("palettes", {}, {"view": view}) for view in ("presets", "beside", "blend", "timeline"))],
 )
-def test_no_page_loads_what_a_table_names(page, session, address):
+def test_no_page_loads_an_image_named_by_a_table(page, session, address):
     app = opened(page, session, address)
     assert not app.exception
     assert read_as_markdown(app) == []
 
 
-def test_no_phone_of_a_meeting_does():
-    held = meetings.open_meeting(database(), PICTURE, ALL, table_key(scenes.load(ALL).table))
+def test_no_phone_of_a_meeting_loads_it():
+    meeting = meetings.open_meeting(database(), PICTURE, ALL, table_key(scenes.load(ALL).table))
     for page in ("join", "groups"):
-        app = opened(page, {}, {"meeting": held.code})
+        app = opened(page, {}, {"meeting": meeting.code})
         if page == "join":
             app.toggle(key="ask_humor").set_value(True).run()
             assert len(app.slider) == 1
@@ -128,7 +128,7 @@ def test_no_phone_of_a_meeting_does():
         assert read_as_markdown(app) == []
 
 
-def test_the_picture_is_found_where_it_is_read():
+def test_detector_finds_the_image():
     app = AppTest.from_string(
         f"import streamlit as st; st.toggle('On', help={PICTURE!r}); st.pills('Of', [{PICTURE!r}])"
     )

@@ -1,4 +1,4 @@
-"""The gate: who is let in by login, by proxy and without, and which hosts and origins are the app's."""
+"""Tests of the gate: who is admitted by login, by proxy and without, and which hosts and origins are allowed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def socket(websocket: WebSocket) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         while True:
             await websocket.send_bytes(await websocket.receive_bytes())
-    await websocket.close()  # as the app does once more
+    await websocket.close()  # as the app does again
 
 
 ROUTES = [
@@ -55,7 +55,7 @@ ROUTES = [
 
 
 def stream(of: TestClient, **headers: str):
-    """A socket to the host of a client, from a page of its own where nothing else is said."""
+    """Open a web socket to the client's host, by default from its own origin."""
     host = of.base_url.netloc.decode()
     return of.websocket_connect(f"ws://{host}/_stcore/stream", headers={"origin": f"http://{host}"} | headers)
 
@@ -72,7 +72,7 @@ def network(monkeypatch):
 
 @pytest.fixture
 def login(monkeypatch):
-    """A provider is set up."""
+    """Configure a login provider."""
     section = {"client_id": "x", "redirect_uri": f"{ORIGIN}/oauth2callback", "cookie_secret": SECRET}
     monkeypatch.setattr(login_providers, "get_secrets_auth_section", lambda: section)
     monkeypatch.setattr(identity, "get_cookie_secret", lambda: SECRET)
@@ -85,7 +85,7 @@ def cookie(secret: str = SECRET, name: str = USER_COOKIE_NAME, **claims: object)
     return {USER_COOKIE_NAME: URLSafeTimedSerializer(secret, salt=name).dumps(json.dumps(content))}
 
 
-def said(answer) -> str:
+def page_text(answer) -> str:
     return answer.text
 
 
@@ -96,16 +96,16 @@ def test_this_machine_needs_no_login():
 
 
 @pytest.mark.parametrize("name", identity.FORWARDED)
-def test_what_came_through_a_proxy_did_not_come_from_this_machine(name: str):
+def test_requests_through_a_proxy_are_not_local(name: str):
     answer = client().get("/", headers={name: "203.0.113.9"})
-    assert (answer.status_code, said(answer)) == (403, AccessRefusal.FORWARDED)
+    assert (answer.status_code, page_text(answer)) == (403, AccessRefusal.FORWARDED)
 
 
-def test_an_app_for_other_machines_without_a_login_is_closed(network):
+def test_app_for_other_machines_needs_a_login(network):
     for path in ("/", "/compare", "/media/x.csv", "/_stcore/host-config", "/static/js/main.js"):
         answer = client("10.0.0.5").get(path, headers={"accept": "text/html"})
         assert answer.status_code == 403
-        assert "VALUE_PALETTE_OPEN=1" in said(answer)
+        assert "VALUE_PALETTE_OPEN=1" in page_text(answer)
     assert client("10.0.0.5").get("/_stcore/health").status_code == 200
     with (
         pytest.raises(WebSocketDisconnect),
@@ -115,23 +115,23 @@ def test_an_app_for_other_machines_without_a_login_is_closed(network):
 
 
 @pytest.mark.parametrize(("text", "role"), [("1", "guest"), ("member", "member")])
-def test_it_is_opened_by_one_setting(network, monkeypatch, text: str, role: str):
+def test_one_setting_opens_the_app(network, monkeypatch, text: str, role: str):
     monkeypatch.setenv(settings.OPEN, text)
     assert client("10.0.0.5").get("/").json() == ["", "", role]
 
 
-def test_a_setting_that_cannot_be_read_closes_the_app(network, monkeypatch, caplog):
+def test_invalid_setting_closes_the_app(network, monkeypatch, caplog):
     monkeypatch.setenv(settings.OPEN, "maybe")
     answer = client("10.0.0.5").get("/")
-    assert (answer.status_code, said(answer)) == (503, AccessRefusal.MISCONFIGURED)
+    assert (answer.status_code, page_text(answer)) == (503, AccessRefusal.MISCONFIGURED)
     assert "VALUE_PALETTE_OPEN is 'maybe'" in caplog.text
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "user@localhost", "localhost:x", "[", ""])
-def test_a_name_that_was_pointed_here_is_refused(host: str):
+def test_rebound_host_name_is_refused(host: str):
     for path in ("/", "/compare"):
         answer = client().get(path, headers={"host": host})
-        assert (answer.status_code, said(answer)) == (403, AccessRefusal.FOREIGN_HOST)
+        assert (answer.status_code, page_text(answer)) == (403, AccessRefusal.FOREIGN_HOST)
     with (
         pytest.raises(WebSocketDisconnect),
         stream(client(), host=host, origin=f"http://{host}"),
@@ -140,12 +140,12 @@ def test_a_name_that_was_pointed_here_is_refused(host: str):
 
 
 @pytest.mark.parametrize("host", ["10.0.0.5", "[fe80::1]", "localhost:8501", "127.0.0.1:8501"])
-def test_numbers_cannot_be_pointed_elsewhere(network, monkeypatch, host: str):
+def test_numeric_addresses_are_allowed(network, monkeypatch, host: str):
     monkeypatch.setenv(settings.OPEN, "1")
     assert client().get("/", headers={"host": host}).status_code == 200
 
 
-def test_on_this_machine_alone_no_other_address_is_its_own():
+def test_local_app_refuses_other_addresses():
     assert client().get("/", headers={"host": "10.0.0.5"}).status_code == 403
 
 
@@ -160,7 +160,7 @@ def test_on_this_machine_alone_no_other_address_is_its_own():
         ("*", "whatever.example", 200),
     ],
 )
-def test_names_are_a_setting(monkeypatch, allowed: str, host: str, status: int):
+def test_allowed_hosts_setting(monkeypatch, allowed: str, host: str, status: int):
     monkeypatch.setenv(settings.ALLOWED_HOSTS, allowed)
     assert client().get("/", headers={"host": host}).status_code == status
 
@@ -168,7 +168,7 @@ def test_names_are_a_setting(monkeypatch, allowed: str, host: str, status: int):
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://localhost:1", "http://localhost.evil.example"]
 )
-def test_pages_of_other_sites_send_nothing(origin: str):
+def test_other_origins_are_refused(origin: str):
     with (
         pytest.raises(WebSocketDisconnect),
         stream(client(), origin=origin),
@@ -176,10 +176,10 @@ def test_pages_of_other_sites_send_nothing(origin: str):
         pass
     for method in ("put", "delete", "post"):
         answer = client().request(method, "/_stcore/upload_file/a/b", headers={"origin": origin})
-        assert (answer.status_code, said(answer)) == (403, AccessRefusal.FOREIGN_ORIGIN)
+        assert (answer.status_code, page_text(answer)) == (403, AccessRefusal.FOREIGN_ORIGIN)
 
 
-def test_nobody_writes_the_gates_own_header():
+def test_clients_cannot_set_the_gates_header():
     forged = visitor_header.add({"headers": []}, LOCAL)["headers"][0][1].decode()
     assert client().get("/", headers={visitor_header.NAME: forged}).json() == ["", "", "member"]
     assert visitor_header.read({visitor_header.NAME: f"x{forged}", "host": "a"}) is None
@@ -194,7 +194,7 @@ def proxy(monkeypatch, proxies: str = "10.0.0.7") -> None:
     monkeypatch.setenv(settings.OPERATORS, "chief@app.example")
 
 
-def test_a_trusted_proxy_says_who_asks(network, monkeypatch):
+def test_trusted_proxy_names_the_visitor(network, monkeypatch):
     proxy(monkeypatch)
     through = client("10.0.0.5", "10.0.0.7")
     assert through.get("/", headers={"X-Forwarded-Email": "ann@app.example"}).json() == [
@@ -216,25 +216,25 @@ def test_visitors_behind_a_trusted_proxy_are_counted_by_their_own_address(networ
 
 @pytest.mark.parametrize("peer", ["10.0.0.8", "127.0.0.1", "testclient", "::ffff:10.0.0.8"])
 @pytest.mark.parametrize("opened", ["", "1"])
-def test_the_header_of_anybody_else_is_refused(network, monkeypatch, peer: str, opened: str):
+def test_proxy_header_of_others_is_refused(network, monkeypatch, peer: str, opened: str):
     proxy(monkeypatch)
     monkeypatch.setenv(settings.OPEN, opened)
     answer = client("10.0.0.5", peer).get("/", headers={"X-Forwarded-Email": "chief@app.example"})
-    assert (answer.status_code, said(answer)) == (403, AccessRefusal.FOREIGN_PROXY)
+    assert (answer.status_code, page_text(answer)) == (403, AccessRefusal.FOREIGN_PROXY)
 
 
-def test_a_proxy_that_says_nothing_or_too_much_is_refused(network, monkeypatch):
+def test_missing_or_repeated_proxy_header_is_refused(network, monkeypatch):
     proxy(monkeypatch, "10.0.0.7,::ffff:0:0/96")
     for headers in ([], [("x-forwarded-email", "")], [("x-forwarded-email", name) for name in ("a@b.c", "d@e.f")]):
         answer = client("10.0.0.5", "10.0.0.7").get("/", headers=headers)
-        assert (answer.status_code, said(answer)) == (403, AccessRefusal.NO_PROXY)
+        assert (answer.status_code, page_text(answer)) == (403, AccessRefusal.NO_PROXY)
 
 
-def test_a_login_is_known_by_its_cookie(network, login):
+def test_login_cookie_identifies_the_visitor(network, login):
     opened = client("app.example")
     answer = opened.get("/compare", headers={"accept": "text/html"})
     assert answer.status_code == 401
-    assert 'href="/login?provider=default"' in said(answer)
+    assert 'href="/login?provider=default"' in page_text(answer)
     assert opened.get("/media/x.csv").text == AccessRefusal.LOG_IN
     opened.cookies.update(cookie())
     assert opened.get("/").headers["location"] == "/compare", "a login leads back to what was asked for"
@@ -243,14 +243,14 @@ def test_a_login_is_known_by_its_cookie(network, login):
 
 
 @pytest.mark.parametrize("back", ["//evil.example", "https%3A%2F%2Fevil.example", "%2F%5Cevil.example", "/%0d%0aX: y"])
-def test_a_login_leads_back_to_this_app_alone(network, login, back: str):
+def test_login_redirects_only_to_this_app(network, login, back: str):
     opened = client("app.example")
     opened.cookies.update(cookie() | {gate.RETURN_COOKIE: back})
     assert opened.get("/").status_code == 200
 
 
 @pytest.mark.parametrize(
-    "held",
+    "cookies",
     [
         cookie(secret="another secret of another app, as long as it"),
         cookie(name="_streamlit_user_tokens"),
@@ -261,13 +261,13 @@ def test_a_login_leads_back_to_this_app_alone(network, login, back: str):
         {USER_COOKIE_NAME: "x"},
     ],
 )
-def test_a_forged_cookie_is_no_login(network, login, held: dict[str, str]):
+def test_a_forged_cookie_is_no_login(network, login, cookies: dict[str, str]):
     opened = client("app.example")
-    opened.cookies.update(held)
+    opened.cookies.update(cookies)
     assert (opened.get("/").status_code, opened.get("/x").text) == (401, AccessRefusal.EXPIRED)
 
 
-def test_a_login_ends(network, login, monkeypatch):
+def test_login_expires(network, login, monkeypatch):
     opened = client("app.example")
     opened.cookies.update(cookie())
     assert opened.get("/").status_code == 200
@@ -284,41 +284,41 @@ def test_guests_and_members_side_by_side(network, login, monkeypatch):
     assert opened.get("/").json()[2] == "member"
 
 
-def test_logging_out_closes_the_sockets_of_all_tabs_and_the_cookie_is_worth_nothing(network, login, monkeypatch):
+def test_logout_closes_all_sockets_and_invalidates_the_cookie(network, login, monkeypatch):
     opened = client("app.example")
-    held = cookie(sub="of this test")
-    opened.cookies.update(held)
-    with opened, stream(opened) as one:
-        assert one.receive_json()[0] == "https://id.example|of this test"
-        one.send_bytes(b"\x0a\x00")
-        assert one.receive_bytes()
+    cookies = cookie(sub="of this test")
+    opened.cookies.update(cookies)
+    with opened, stream(opened) as websocket:
+        assert websocket.receive_json()[0] == "https://id.example|of this test"
+        websocket.send_bytes(b"\x0a\x00")
+        assert websocket.receive_bytes()
         opened.get("/auth/logout")
         with pytest.raises(WebSocketDisconnect) as closed:
-            one.receive_bytes()
+            websocket.receive_bytes()
         assert closed.value.code == 4401
     copy = client("app.example")
-    copy.cookies.update(held)
+    copy.cookies.update(cookies)
     assert (copy.get("/").status_code, copy.get("/").text) == (401, AccessRefusal.LOGGED_OUT)
     assert not logins._waiting
 
 
-def test_a_socket_ends_with_its_login(network, login, monkeypatch):
+def test_socket_closes_when_its_login_expires(network, login, monkeypatch):
     monkeypatch.setenv(settings.LOGIN_HOURS, str(1.5 / 3600))
     opened = client("app.example")
     opened.cookies.update(cookie(sub="short"))
-    with opened, stream(opened) as one:
-        assert one.receive_json()[1] == "Ann"
+    with opened, stream(opened) as websocket:
+        assert websocket.receive_json()[1] == "Ann"
         with pytest.raises(WebSocketDisconnect):
-            one.receive_bytes()
+            websocket.receive_bytes()
 
 
-def test_no_message_empties_what_others_use():
+def test_no_message_clears_shared_caches():
     with stream(client()) as opened:
         opened.receive_json()
         opened.send_bytes(BackMsg(clear_cache=True).SerializeToString())
-        again = BackMsg(stop_script=True).SerializeToString()
-        opened.send_bytes(again)
-        assert opened.receive_bytes() == again
+        stop_message = BackMsg(stop_script=True).SerializeToString()
+        opened.send_bytes(stop_message)
+        assert opened.receive_bytes() == stop_message
 
 
 @pytest.mark.parametrize(
@@ -335,29 +335,29 @@ def test_no_message_empties_what_others_use():
         (InvalidClaimError("aud"), AccessRefusal.WRONG_TOKEN),
     ],
 )
-def test_a_login_that_failed_is_told_in_a_sentence(error: Exception | None, refusal: AccessRefusal):
+def test_failed_login_is_explained(error: Exception | None, refusal: AccessRefusal):
     assert login_failure(error) is refusal
     assert all(sentence.endswith(".") for sentence in AccessRefusal)
 
 
-def test_the_server_does_not_take_addresses_from_headers():
+def test_server_ignores_forwarded_addresses():
     import uvicorn.config
 
     settings_check.see_true_addresses()
     config = uvicorn.Config(Starlette(routes=ROUTES), log_level="critical")
     config.load()
-    seen = []
+    clients = []
 
     async def app(scope, receive, send):
-        seen.append(scope["client"])
+        clients.append(scope["client"])
 
     wrapped = uvicorn.config.ProxyHeadersMiddleware(app, trusted_hosts="127.0.0.1")
     scope = {"type": "http", "client": ("127.0.0.1", 5), "headers": [(b"x-forwarded-for", b"10.0.0.7")]}
     asyncio.run(wrapped(scope, None, None))
-    assert seen == [("127.0.0.1", 5)]
+    assert clients == [("127.0.0.1", 5)]
 
 
-def test_roles_are_not_taken_from_the_header_of_a_client():
+def test_roles_are_not_read_from_client_headers():
     assert Role.OPERATOR.value not in client().get("/", headers={"x-forwarded-email": "x"}).json()
 
 
@@ -372,22 +372,22 @@ def test_roles_are_not_taken_from_the_header_of_a_client():
         (settings.PROXY_HEADER, "X-User", "as the header x-user of nobody says"),
     ],
 )
-def test_the_start_says_who_is_let_in(monkeypatch, capsys, name: str, text: str, words: str):
+def test_start_message_states_who_is_let_in(monkeypatch, capsys, name: str, text: str, words: str):
     monkeypatch.setenv(name, text)
     settings_check.print_state()
     assert f"Who is let in: {words}" in capsys.readouterr().err
 
 
-def test_the_start_says_that_the_app_is_closed(network, capsys):
+def test_start_message_of_a_closed_app(network, capsys):
     settings_check.print_state()
     assert AccessRefusal.CLOSED in capsys.readouterr().err
 
 
-def test_the_start_says_what_a_login_lacks(login, capsys):
-    settings_check.print_state()  # the tests have no secrets file
+def test_start_message_names_missing_login_settings(login, capsys):
+    settings_check.print_state()  # the tests have no secrets.toml
     assert "CLOSED. To use authentication features you need to configure" in capsys.readouterr().err
 
 
-def test_on_this_machine_the_start_says_nothing(capsys):
+def test_no_start_message_for_a_local_app(capsys):
     settings_check.print_state()
     assert capsys.readouterr().err == ""

@@ -1,4 +1,4 @@
-"""What can be done on a page in a few lines: every button that the lines name is there, and every page shows them."""
+"""Tests of the instructions on pages: the buttons that they name exist, and every page shows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in PAGES.rglob("*.p
 
 
 @pytest.mark.parametrize("what", howto.STEPS)
-def test_every_button_that_is_named_is_there(what):
+def test_named_buttons_exist(what):
     _, steps = howto.STEPS[what]
     named = [name for _, text in steps for name in re.findall(r"Press ([A-Z][a-z ]+)[.:]", text)]
     assert named
@@ -26,7 +26,7 @@ def test_every_button_that_is_named_is_there(what):
 @pytest.mark.parametrize(
     ("page", "view", "what"), [("values", "", "value"), ("tables", "file", "file"), ("tables", "build", "build")]
 )
-def test_the_lines_stand_folded_on_their_page(page, view, what, table):
+def test_instructions_are_in_an_expander_of_their_page(page, view, what, table):
     app = AppTest.from_file(APP, default_timeout=60).run()
     app.query_params["view"] = view
     app.switch_page(f"{page}.py").run()

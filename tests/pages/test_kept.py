@@ -1,4 +1,4 @@
-"""What a reload keeps: it comes back from what the tab was given, and nothing that is not ours is taken for it."""
+"""Tests of the state that survives a reload: it is restored from the tab, and invalid data is ignored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("table")
 
 
 def made() -> None:
-    """A visit in which three steps are made, of which one is undone, a palette is pinned and two groups are seated."""
+    """Run a visit with three steps, one undone, a pinned palette and two groups."""
     import streamlit as st
 
     from map_core.palettes.palette import Target
@@ -31,7 +31,7 @@ def made() -> None:
 
 
 def resumed() -> None:
-    """A new visit that gets back what the last one left."""
+    """Run a new visit with the state that the last one left."""
     import streamlit as st
 
     from map_core.palettes.palette import Target
@@ -44,12 +44,12 @@ def resumed() -> None:
         palette_state.apply(palette.with_target("humor", Target(64.0)), "Moved humor.")
     if "left" in st.session_state:
         kept.take_back(st.session_state.pop("left"))
-    held = palette_state.history()
+    history = palette_state.history()
     st.json(
         {
-            "what": [step.what for step in held.steps],
-            "place": held.position,
-            "now": held.now.to_query(),
+            "what": [step.what for step in history.steps],
+            "place": history.position,
+            "now": history.now.to_query(),
             "pinned": [(pin.name, pin.palette.to_query()) for pin in pinned.pinned_palettes()],
             "groups": [(group.name, group.importance) for group in roster.seated_groups()],
         }
@@ -73,7 +73,7 @@ def after(text: str, address: dict[str, str] | None = None, moved: bool = False)
     return json.loads(app.json[0].value)
 
 
-def test_a_move_that_is_made_again_after_a_reload_is_one_further_step():
+def test_redone_move_after_a_reload_is_one_step():
     text = left()
     now = json.loads(text)["history"]["steps"][2]["palette"]
     back = after(text, now, moved=True)
@@ -82,11 +82,11 @@ def test_a_move_that_is_made_again_after_a_reload_is_one_further_step():
     assert "humor:p64" in back["now"]["palette"]
 
 
-def test_steps_pins_and_groups_come_back():
+def test_steps_pins_and_groups_survive_a_reload():
     text = left()
     content = json.loads(text)
     now = content["history"]["steps"][2]["palette"]
-    # A reload has the palette in its address; without one it comes back as well.
+    # A reload has the palette in its address; without one the palette is restored too.
     for address in (now, None):
         back = after(text, address)
         assert back["what"] == ["Started.", "Set humor.", "Set helpfulness.", "Set humor."]
@@ -96,17 +96,17 @@ def test_steps_pins_and_groups_come_back():
         assert back["groups"] == [["Clinic", 2.0], ["School", 1.0]]
 
 
-def test_a_link_that_leads_elsewhere_becomes_a_step():
+def test_link_to_another_palette_becomes_a_step():
     back = after(left(), {"palette": "humor:p51"})
     assert back["what"] == ["Started.", "Set humor.", "Set helpfulness.", "Opened from a link."]
     assert back["place"] == 3
     assert back["now"] == {"palette": "humor:p51"}
 
 
-def test_what_belongs_to_another_table_is_left_out():
+def test_state_of_another_table_is_left_out():
     content = json.loads(left())
     assert after(json.dumps(content | {"table": "another"}))["what"] == ["Started."]
-    # A table of the same name that has lost a value: the steps that ask for it are gone, and so are such groups.
+    # A table of the same name without one of the values: steps and groups that use it are dropped.
     steps = content["history"]["steps"]
     steps[1]["palette"] = {"palette": "gone:p60"}
     content["parts"]["groups"][0][1] = {"palette": "gone:p60"}
@@ -130,13 +130,13 @@ def test_what_belongs_to_another_table_is_left_out():
         '{"table": "", "parts": {}, "history": 3}',
     ],
 )
-def test_what_is_not_ours_changes_nothing(text):
+def test_invalid_state_changes_nothing(text):
     back = after(text)
     assert (back["what"], back["pinned"], back["groups"]) == (["Started."], [], [])
 
 
 def listened() -> None:
-    """A visit to Listen in which something was generated, judged and continued."""
+    """Run a visit to Listen that generates, judges and continues a chat."""
     import streamlit as st
 
     from map_core.core.types import Turn
@@ -153,7 +153,7 @@ def listened() -> None:
 
 
 def listening_again() -> None:
-    """A new visit that gets back what was left, on Listen, which has begun, or on another page."""
+    """Run a new visit with the stored state, on Listen or on another page."""
     import streamlit as st
 
     from pages.view.compare import blind_vote, chat, generator
@@ -177,7 +177,7 @@ def listening_again() -> None:
 
 
 @pytest.mark.parametrize("begun", [None, "g1"])
-def test_replies_prompt_chat_and_votes_come_back_wherever_the_page_was_loaded_again(begun):
+def test_replies_prompt_chat_and_votes_survive_a_reload_of_any_page(begun):
     app = AppTest.from_function(listened, default_timeout=60).run()
     back = AppTest.from_function(listening_again, default_timeout=60)
     back.session_state["left"] = app.text[0].value
@@ -194,10 +194,14 @@ def test_replies_prompt_chat_and_votes_come_back_wherever_the_page_was_loaded_ag
     }
 
 
-def test_a_draft_is_not_put_above_the_replies_to_another_prompt():
+def test_draft_is_not_shown_above_replies_to_another_prompt():
     app = AppTest.from_function(listened, default_timeout=60).run()
     back = AppTest.from_function(listening_again, default_timeout=60)
     back.session_state["left"], back.session_state["begun"] = app.text[0].value, "another"
     back.run()
-    shown = json.loads(back.json[0].value)
-    assert (shown["generation"], shown["prompt"], shown["chat"]) == ("another", "A prompt of the table.", [])
+    panel_data = json.loads(back.json[0].value)
+    assert (panel_data["generation"], panel_data["prompt"], panel_data["chat"]) == (
+        "another",
+        "A prompt of the table.",
+        [],
+    )

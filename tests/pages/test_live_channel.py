@@ -1,4 +1,4 @@
-"""The channel between a moving hand and what it sees: newest first, nothing kept, nobody else's page."""
+"""Tests of the live channel of the desk: the newest move first, nothing stored, only the visit's own page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HELD: list[live_channel.LivePage] = []
 
 
 class Echo:
-    """A page that says what it heard; it waits where it is told to."""
+    """A page that echoes messages, and can be blocked."""
 
     def __init__(self) -> None:
         self.heard: list[int] = []
@@ -64,7 +64,7 @@ def socket():
 
 
 def answer_as(name: str, page: live_channel.LivePage) -> None:
-    """Register a page and hold it until the tests end, as a visit does."""
+    """Register a page and hold it until the test ends, as a visit does."""
     HELD.append(page)
     live_channel.register(name, page)
 
@@ -73,7 +73,7 @@ def told(page: str, number: int, **changes) -> str:
     return json.dumps({"session": page, "seq": number, "changes": changes})
 
 
-def test_a_message_is_answered_and_what_takes_longer_follows(socket):
+def test_message_is_answered_and_slow_results_follow(socket):
     answer_as("one", Echo())
     socket.send_text(told("one", 3))
     assert socket.receive_json() == {"ack": 3, "level": 1.5}
@@ -81,13 +81,13 @@ def test_a_message_is_answered_and_what_takes_longer_follows(socket):
     assert [socket.receive_json(), socket.receive_json()] == [{"ack": 10, "level": 1.5}, {"later": 10}]
 
 
-def test_what_was_overtaken_is_left_out_and_the_last_is_answered(socket):
+def test_superseded_messages_are_skipped(socket):
     page = Echo()
     answer_as("two", page)
     socket.send_text(told("two", 1, wait=True))
     for number in range(2, 9):
         socket.send_text(told("two", number))
-    socket.send_text(told("nobody", 9))  # shows that all before it have been taken in
+    socket.send_text(told("nobody", 9))  # shows that all earlier messages were received
     page.go.set()
     answers = [socket.receive_json(), socket.receive_json()]
     assert answers[0] == {"ack": 1, "level": 1.5}
@@ -95,7 +95,7 @@ def test_what_was_overtaken_is_left_out_and_the_last_is_answered(socket):
     assert page.heard[-1] in (1, 8)
 
 
-def test_a_page_that_is_not_known_is_said_to_be_so(socket):
+def test_unknown_page_is_reported(socket):
     socket.send_text(told("nobody", 4))
     assert socket.receive_json() == {"unknown": 4}
 
@@ -113,20 +113,20 @@ def test_a_page_that_is_not_known_is_said_to_be_so(socket):
         '"' + "x" * live_channel.MAX_MESSAGE_LENGTH + '"',
     ],
 )
-def test_what_cannot_be_read_changes_nothing(socket, text):
+def test_invalid_messages_change_nothing(socket, text):
     answer_as("three", Echo())
     socket.send_text(text)
     socket.send_text(told("three", 7))
     assert socket.receive_json() == {"ack": 7, "level": 1.5}
 
 
-def test_a_page_of_another_site_is_turned_away():
+def test_other_origins_are_refused():
     with pytest.raises(WebSocketDisconnect), connected("http://other.example"):
         pass
 
 
-def test_a_connection_that_was_cut_is_no_error(monkeypatch):
-    """A proxy ends its side without a word; what is sent then cannot be delivered."""
+def test_cut_connection_is_no_error(monkeypatch):
+    """A proxy closes its side without a close frame, so later messages cannot be delivered."""
     monkeypatch.setattr(live_channel, "admit", lambda _: True)
     heard = iter([{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1006}])
 
@@ -140,29 +140,29 @@ def test_a_connection_that_was_cut_is_no_error(monkeypatch):
     asyncio.run(live_channel._serve(WebSocket({"type": "websocket"}, receive, send)))
 
 
-def test_an_answer_that_fails_is_said_with_the_reference_of_the_log_and_the_next_one_follows(socket, caplog):
+def test_failed_answer_has_a_log_reference_and_the_next_follows(socket, caplog):
     answer_as("four", Echo())
     socket.send_text(told("four", 1, fail=True))
-    said = socket.receive_json()
-    assert said["failed"] == 1
+    message = socket.receive_json()
+    assert message["failed"] == 1
     assert "no answer to that" in caplog.text
-    assert f"reference {said['reference']}" in caplog.text
+    assert f"reference {message['reference']}" in caplog.text
     socket.send_text(told("four", 10))
     assert [socket.receive_json(), socket.receive_json()] == [{"ack": 10, "level": 1.5}, {"later": 10}]
 
 
-def test_the_same_fault_is_logged_once_however_far_the_hand_moves(socket, caplog):
+def test_repeated_fault_is_logged_once(socket, caplog):
     answer_as("five", Echo())
-    said = []
+    messages = []
     for number in range(1, 6):
         socket.send_text(told("five", number, fail=True))
-        said.append(socket.receive_json())
-    assert [message["failed"] for message in said] == [1, 2, 3, 4, 5]
-    assert len({message["reference"] for message in said}) == 1
+        messages.append(socket.receive_json())
+    assert [message["failed"] for message in messages] == [1, 2, 3, 4, 5]
+    assert len({message["reference"] for message in messages}) == 1
     assert len([record for record in caplog.records if "failed, reference" in record.getMessage()]) == 1
 
 
-def test_what_takes_longer_may_fail_and_the_answer_stays(socket, caplog):
+def test_failure_of_a_slow_result_keeps_the_answer(socket, caplog):
     answer_as("six", Echo())
     socket.send_text(told("six", 99))
     assert socket.receive_json() == {"ack": 99, "level": 1.5}
@@ -171,13 +171,13 @@ def test_what_takes_longer_may_fail_and_the_answer_stays(socket, caplog):
     assert socket.receive_json() == {"ack": 101, "level": 1.5}
 
 
-def test_a_number_that_is_none_reaches_the_page_as_null(socket):
+def test_non_finite_number_is_sent_as_null(socket):
     answer_as("seven", Echo())
     socket.send_text(told("seven", 3, unknown=True))
     assert socket.receive_text() == '{"ack":3,"level":null}'
 
 
-def test_the_desk_says_that_an_answer_failed_and_answers_the_next_move(scene, socket, monkeypatch, caplog):
+def test_desk_reports_a_failed_answer_and_answers_the_next_move(scene, socket, monkeypatch, caplog):
     first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
     name, follow = scene.table.values[0], live_answer.compute_answer
     answer_as("eight", DragSession("eight", follow(scene, first, None), prompt=0, viewer="somebody"))
@@ -200,19 +200,19 @@ def test_the_desk_says_that_an_answer_failed_and_answers_the_next_move(scene, so
     assert set(after) == set(failed), "whatever an answer shows is taken back by one that failed"
 
 
-def test_a_page_is_gone_when_its_visit_ends(socket):
+def test_page_is_freed_when_its_visit_ends(socket):
     page = Echo()
     live_channel.register("nine", page)
     socket.send_text(told("nine", 1))
     assert socket.receive_json() == {"ack": 1, "level": 1.5}
-    # The channel itself lets go of a page once it has answered the next one.
+    # The channel releases a page once it has answered the next one.
     answer_as("ten", Echo())
     socket.send_text(told("ten", 2))
     assert socket.receive_json() == {"ack": 2, "level": 1.5}
-    held = weakref.ref(page)
+    reference = weakref.ref(page)
     del page
-    # The answer is there a moment before the channel's own thread is done with it.
-    until(lambda: gc.collect() >= 0 and held() is None, what="nothing holds it")
+    # The answer arrives shortly before the channel's thread releases it.
+    until(lambda: gc.collect() >= 0 and reference() is None, what="nothing holds it")
     socket.send_text(told("nine", 3))
     assert socket.receive_json() == {"unknown": 3}
 
@@ -225,30 +225,30 @@ def scene():
     return Scene(("test", 0.0, None), table, oracle, names, tuple("" for _ in names))
 
 
-def test_a_moving_hand_sees_what_the_page_would_show_and_nothing_is_kept(scene):
+def test_drag_shows_the_answer_of_the_page_and_stores_nothing(scene):
     first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
-    kept = live_answer.compute_answer(scene, first, None)
-    page = DragSession("desk", kept, prompt=0, viewer="somebody")
+    expected = live_answer.compute_answer(scene, first, None)
+    page = DragSession("desk", expected, prompt=0, viewer="somebody")
     name = scene.table.values[0]
     for number, percentile in enumerate((58.0, 61.0, 64.0), start=1):
-        shown = page.answer(number, {name: {"percentile": percentile}})
+        live_data = page.answer(number, {name: {"percentile": percentile}})
         exact = live_answer.compute_answer(scene, first.with_target(name, first.targets[name].at(percentile)), None)
-        levels = [fader["level"] for fader in shown["desk"]["faders"]]
+        levels = [fader["level"] for fader in live_data["desk"]["faders"]]
         wanted = [scene.percentile(j, float(level)) for j, level in enumerate(exact.levels)]
         np.testing.assert_allclose(levels, wanted, atol=0.006)
-        assert shown["answer"]["headline"] == exact.answer.headline
-        assert (shown["desk"]["ack"], shown["desk"]["settled"]) == (number, False)
-    # Changes are told since the page heard last: without them it is the palette that is kept.
-    again = page.answer(4, {})
-    assert [f["level"] for f in again["desk"]["faders"]] == [
-        round(scene.percentile(j, float(level)), 2) for j, level in enumerate(kept.levels)
+        assert live_data["answer"]["headline"] == exact.answer.headline
+        assert (live_data["desk"]["ack"], live_data["desk"]["settled"]) == (number, False)
+    # Changes are relative to the saved palette: without changes it is that palette.
+    repeated = page.answer(4, {})
+    assert [f["level"] for f in repeated["desk"]["faders"]] == [
+        round(scene.percentile(j, float(level)), 2) for j, level in enumerate(expected.levels)
     ]
 
 
 def test_ranges_follow_when_they_are_old_enough(scene, monkeypatch):
     first = Palette(ALL, {name: Target(55.0, free=j > 1) for j, name in enumerate(scene.table.values)})
     page = DragSession("desk", live_answer.compute_answer(scene, first, None), prompt=0, viewer="somebody")
-    name, other = scene.table.values[:2]
+    name, other_value = scene.table.values[:2]
     changes = {name: {"percentile": 66.0}}
     before = page.answer(1, changes)["desk"]["faders"][1]["range"]
     monkeypatch.setattr(live_answer, "RANGE_SECONDS", 0.0)
@@ -258,4 +258,4 @@ def test_ranges_follow_when_they_are_old_enough(scene, monkeypatch):
     wanted = [scene.percentile(1, float(end)) for end in exact.reach.ranges[1]]
     np.testing.assert_allclose(later["desk"]["faders"][1]["range"], wanted, atol=1.0)
     assert later["desk"]["faders"][1]["range"] != before
-    assert page.later() is None, f"{other} has the ranges of now"
+    assert page.later() is None, f"{other_value} has the ranges of now"

@@ -1,4 +1,4 @@
-"""What the channel sends without being asked: the latest state, at the reader's pace, to whoever knows its name."""
+"""Tests of live feeds: pushed states, the latest only, at the reader's pace, to whoever knows the name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.waiting import until
 
 
 class Counter:
-    """A feed of one number; a frame says which one, and which one the reader had before."""
+    """A feed of one number; a frame has the number and the one that the reader had before."""
 
     def __init__(self) -> None:
         self.changes = ChangeSignal()
@@ -47,10 +47,10 @@ class Counter:
 
 @pytest.fixture
 def feed():
-    made = Counter()
-    made.name = secrets.token_hex(16)
-    live_feed.register(made.name, made)
-    return made
+    counter = Counter()
+    counter.name = secrets.token_hex(16)
+    live_feed.register(counter.name, counter)
+    return counter
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def say(socket, **message) -> None:
     socket.send_text(json.dumps(message))
 
 
-def test_a_watched_feed_begins_with_its_state_and_goes_on_once_that_is_drawn(feed, socket):
+def test_watched_feed_sends_its_state_and_continues_once_drawn(feed, socket):
     say(socket, watch=feed.name)
     assert socket.receive_json() == {"replies": {"number": 0, "before": None}, "frame": 1}
     feed.count(1)
@@ -74,7 +74,7 @@ def test_a_watched_feed_begins_with_its_state_and_goes_on_once_that_is_drawn(fee
     assert socket.receive_json() == {"replies": {"number": 2, "before": 1}, "frame": 3}
 
 
-def test_a_slow_reader_gets_the_latest_state_and_nothing_piles_up(feed, socket):
+def test_slow_reader_gets_the_latest_state_only(feed, socket):
     say(socket, watch=feed.name)
     assert socket.receive_json()["frame"] == 1
     for number in range(1, 500):
@@ -87,7 +87,7 @@ def test_a_slow_reader_gets_the_latest_state_and_nothing_piles_up(feed, socket):
     assert feed.frames == 2
 
 
-def test_a_reader_that_never_answers_holds_nobody_else_up(feed):
+def test_unresponsive_reader_delays_nobody(feed):
     with connected("http://desk.example") as slow, connected("http://desk.example") as quick:
         for reader in (slow, quick):
             say(reader, watch=feed.name)
@@ -98,7 +98,7 @@ def test_a_reader_that_never_answers_holds_nobody_else_up(feed):
             assert quick.receive_json()["replies"]["number"] == number
 
 
-def test_a_lost_socket_begins_again_with_the_whole_state(feed):
+def test_reconnected_socket_gets_the_whole_state(feed):
     with connected("http://desk.example") as first:
         say(first, watch=feed.name)
         first.receive_json()
@@ -109,7 +109,7 @@ def test_a_lost_socket_begins_again_with_the_whole_state(feed):
         assert second.receive_json() == {"replies": {"number": 7, "before": None}, "frame": 1}
 
 
-def test_a_reader_that_begins_anew_while_a_frame_is_made_gets_the_whole_state(socket):
+def test_reader_that_restarts_during_a_frame_gets_the_whole_state(socket):
     class Held(Counter):
         def frame(self, shown):
             entered.set()
@@ -134,9 +134,9 @@ def test_a_reader_that_begins_anew_while_a_frame_is_made_gets_the_whole_state(so
     assert socket.receive_json()["replies"] == {"number": 1, "before": None}
 
 
-def test_a_name_that_is_not_known_shows_and_stops_nothing(feed, socket):
+def test_unknown_feed_name_has_no_effect(feed, socket):
     say(socket, watch=secrets.token_hex(16))
-    say(socket, stop=feed.name)  # known, and not watched by this socket
+    say(socket, stop=feed.name)  # known, but not watched by this socket
     say(socket, watch=feed.name)
     assert socket.receive_json()["replies"]["number"] == 0
     assert feed.stopped == 0
@@ -145,42 +145,42 @@ def test_a_name_that_is_not_known_shows_and_stops_nothing(feed, socket):
     until(lambda: feed.stopped == 1, what="who watches it may stop it")
 
 
-def test_nothing_more_comes_of_a_feed_that_is_no_longer_watched(feed, socket):
-    other = Counter()
+def test_unwatched_feed_sends_nothing(feed, socket):
+    second_feed = Counter()
     other_name = secrets.token_hex(16)
-    live_feed.register(other_name, other)
+    live_feed.register(other_name, second_feed)
     say(socket, watch=feed.name)
     socket.receive_json()
     say(socket, watch=other_name)
     assert socket.receive_json()["replies"] == {"number": 0, "before": None}
     feed.count(3)
-    other.count(4)
+    second_feed.count(4)
     say(socket, got=2)
     assert socket.receive_json()["replies"] == {"number": 4, "before": 0}
     assert feed.changes.listeners == 0
 
 
-def test_a_feed_that_is_watched_during_the_pause_of_another_one_sends_its_own_state(socket):
+def test_feed_watched_during_the_pause_of_another_sends_its_own_state(socket):
     class Paused(Counter):
         def pause(self):
-            asked.set()
+            requested.set()
             return 0.5
 
-    asked, paused, paused_name = threading.Event(), Paused(), secrets.token_hex(16)
-    other, other_name = Counter(), secrets.token_hex(16)
+    requested, paused, paused_name = threading.Event(), Paused(), secrets.token_hex(16)
+    second_feed, other_name = Counter(), secrets.token_hex(16)
     live_feed.register(paused_name, paused)
-    live_feed.register(other_name, other)
-    other.number = 7
+    live_feed.register(other_name, second_feed)
+    second_feed.number = 7
     say(socket, watch=paused_name)
     assert socket.receive_json() == {"replies": {"number": 0, "before": None}, "frame": 1}
-    asked.clear()
+    requested.clear()
     paused.count(1)
     say(socket, got=1)
-    assert asked.wait(30)
+    assert requested.wait(30)
     say(socket, watch=other_name)
     assert socket.receive_json() == {"replies": {"number": 7, "before": None}, "frame": 2}
     say(socket, got=2)
-    other.count(8)
+    second_feed.count(8)
     assert socket.receive_json() == {"replies": {"number": 8, "before": 7}, "frame": 3}
 
 
@@ -195,7 +195,7 @@ def test_a_feed_that_is_watched_during_the_pause_of_another_one_sends_its_own_st
         {"stop": []},
     ],
 )
-def test_what_cannot_be_read_changes_nothing(feed, socket, message):
+def test_invalid_messages_change_nothing(feed, socket, message):
     say(socket, watch=feed.name)
     assert socket.receive_json()["frame"] == 1
     say(socket, got=1)
@@ -204,7 +204,7 @@ def test_what_cannot_be_read_changes_nothing(feed, socket, message):
     assert socket.receive_json()["replies"]["number"] == 1
 
 
-def test_a_frame_that_fails_is_logged_and_the_next_one_comes(feed, socket, caplog):
+def test_failed_frame_is_logged_and_the_next_follows(feed, socket, caplog):
     say(socket, watch=feed.name)
     socket.receive_json()
     say(socket, got=1)
@@ -217,20 +217,20 @@ def test_a_frame_that_fails_is_logged_and_the_next_one_comes(feed, socket, caplo
     assert socket.receive_json()["replies"] == {"number": 2, "before": 0}
 
 
-def test_a_feed_is_gone_with_its_visit():
-    made, name = Counter(), secrets.token_hex(16)
-    live_feed.register(name, made)
-    del made
+def test_feed_is_freed_with_its_visit():
+    counter, name = Counter(), secrets.token_hex(16)
+    live_feed.register(name, counter)
+    del counter
     gc.collect()
     with connected("http://desk.example") as socket:
         say(socket, watch=name)
-        other, other_name = Counter(), secrets.token_hex(16)
-        live_feed.register(other_name, other)
+        second_feed, other_name = Counter(), secrets.token_hex(16)
+        live_feed.register(other_name, second_feed)
         say(socket, watch=other_name)
         assert socket.receive_json()["replies"]["number"] == 0
 
 
-def test_a_signal_reaches_all_that_listen_from_any_thread_and_nobody_after():
+def test_signal_reaches_current_listeners_from_any_thread():
     signal, heard = ChangeSignal(), []
     end = signal.subscribe(lambda: heard.append("one"))
     signal.subscribe(lambda: heard.append("two"))

@@ -1,4 +1,4 @@
-"""Meetings as scripts: what the host and the phones see."""
+"""Tests of meetings as scripts: the pages of the host and the phones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from map_core.store import custom_values, database, meeting_numbers, meetings, t
 from pages.view.groups import meeting_agreement, meeting_result, results, seats
 from pages.view.session import scene as scenes
 from pages.view.shell import remember, visitor_header
-from tests.pages.app_script import said, settled
+from tests.pages.app_script import page_text, settled
 from tests.pages.groups_script import COOL, WARM, keys, opened
 from tests.pages.test_values import NURSE, scored
 from tests.tables import VALUES
@@ -34,26 +34,26 @@ def hosted(name: str = "Launch") -> AppTest:
     return app.button(key="meeting_open").click().run()
 
 
-def test_a_meeting_opens_with_a_code_and_a_link():
+def test_meeting_opens_with_a_code_and_a_link():
     app = hosted("<i>Launch</i>")
     assert not app.exception
     code = app.session_state["meeting"]
     assert meetings.meeting(database(), code).name == "<i>Launch</i>"
     assert app.query_params["meeting"] == code
-    assert meeting_numbers.spaced(meeting_numbers.number_of(code)) in said(app)
+    assert meeting_numbers.spaced(meeting_numbers.number_of(code)) in page_text(app)
     secret = app.session_state["meeting_host"]
     assert secret not in str(dict(app.query_params)), "everybody in the room reads the address"
-    assert "data:image/svg+xml" in said(app)
-    assert "&lt;i&gt;Launch" in said(app)
-    assert "0 people have joined" in said(app)
-    assert said(app).count("Other devices cannot open this link: on any device, localhost means that device.") == 2
-    assert "--server.address 0.0.0.0" in said(app)
+    assert "data:image/svg+xml" in page_text(app)
+    assert "&lt;i&gt;Launch" in page_text(app)
+    assert "0 people have joined" in page_text(app)
+    assert page_text(app).count("Other devices cannot open this link: on any device, localhost means that device.") == 2
+    assert "--server.address 0.0.0.0" in page_text(app)
     app.text_input(key="meeting_base").set_value("192.168.1.5:8501/").run()
     assert f"http://192.168.1.5:8501/join?meeting={code}" in app.code[0].value
-    assert "Other devices cannot" not in said(app)
+    assert "Other devices cannot" not in page_text(app)
 
 
-def test_what_was_taken_before_is_not_on_the_wall():
+def test_earlier_palette_is_not_on_the_wall():
     app = opened("groups")
     app.button(key="example").click().run()
     settled(app)
@@ -74,42 +74,42 @@ def joined_by_two() -> AppTest:
     return app.run()
 
 
-def test_members_join_the_picture_and_the_host_can_take_them_out():
+def test_members_appear_and_the_host_can_remove_them():
     app = joined_by_two()
     code = app.session_state["meeting"]
     assert not app.exception
-    assert "2 people have joined" in said(app)
-    assert "&lt;b&gt;Ana&lt;/b&gt;" in said(app)
-    assert "<b>Ana" not in said(app)
-    assert "vp-agreed" in said(app)
+    assert "2 people have joined" in page_text(app)
+    assert "&lt;b&gt;Ana&lt;/b&gt;" in page_text(app)
+    assert "<b>Ana" not in page_text(app)
+    assert "vp-agreed" in page_text(app)
     app.button(key="remove_member_two").click().run()
     assert [entry.member for entry in meetings.entries(database(), code)] == ["one"]
     meetings.join(database(), code, "two", "Ben again", COOL)
     app.run()
-    assert "Ben again" in said(app)
+    assert "Ben again" in page_text(app)
 
 
-def test_only_the_host_can_take_out_and_close():
+def test_only_the_host_can_remove_members_and_close():
     app = hosted()
     code = app.session_state["meeting"]
     meetings.join(database(), code, "one", "Ana", WARM)
-    other = opened("groups", meeting=code, host="not the key")
-    assert not other.exception
-    assert "1 person has joined" in said(other)
-    assert "remove_member_one" not in keys(other)
-    assert "meeting_end" not in keys(other)
-    again = opened("groups", meeting=code, host=app.session_state["meeting_host"])
-    assert "remove_member_one" in keys(again)
-    again.button(key="meeting_end").click().run()
-    assert not again.exception
+    impostor = opened("groups", meeting=code, host="not the key")
+    assert not impostor.exception
+    assert "1 person has joined" in page_text(impostor)
+    assert "remove_member_one" not in keys(impostor)
+    assert "meeting_end" not in keys(impostor)
+    host_page = opened("groups", meeting=code, host=app.session_state["meeting_host"])
+    assert "remove_member_one" in keys(host_page)
+    host_page.button(key="meeting_end").click().run()
+    assert not host_page.exception
     assert meetings.meeting(database(), code) is None
-    assert [group.name for group in again.session_state["groups"]] == ["Ana"]
-    assert "meeting" not in again.query_params
-    other.run()
-    assert "This meeting is closed" in said(other)
+    assert [group.name for group in host_page.session_state["groups"]] == ["Ana"]
+    assert "meeting" not in host_page.query_params
+    impostor.run()
+    assert "This meeting is closed" in page_text(impostor)
 
 
-def test_a_closed_meeting_is_told_to_the_phones_with_what_it_came_to():
+def test_phones_show_the_result_of_a_closed_meeting():
     host = hosted("<i>Launch</i>")
     code = host.session_state["meeting"]
     ana = phone(code)
@@ -121,27 +121,27 @@ def test_a_closed_meeting_is_told_to_the_phones_with_what_it_came_to():
     assert not host.exception
     for page, own in ((ana.run(), True), (phone(code), False), (opened("groups", meeting=code), False)):
         assert not page.exception
-        assert "This meeting is closed. 2 people took part; names and wishes are deleted." in said(page)
-        assert "&lt;i&gt;Launch" in said(page)
-        assert "Send again" not in said(page)
+        assert "This meeting is closed. 2 people took part; names and wishes are deleted." in page_text(page)
+        assert "&lt;i&gt;Launch" in page_text(page)
+        assert "Send again" not in page_text(page)
         assert not {"send", "leave"} & set(keys(page))
-        assert "The common palette" in said(page)
-        assert re.search(r"Together p\d+", said(page))
-        assert ("of the way to what you ask for" in said(page) or "all that you ask for" in said(page)) is own
-        assert "Ben" not in said(page)
+        assert "The common palette" in page_text(page)
+        assert re.search(r"Together p\d+", page_text(page))
+        assert ("of the way to what you ask for" in page_text(page) or "all that you ask for" in page_text(page)) is own
+        assert "Ben" not in page_text(page)
     assert meetings.entries(database(), code) == ()
 
 
-def test_who_sends_while_the_host_closes_is_counted_and_seated(monkeypatch):
+def test_message_sent_while_the_host_closes_is_counted(monkeypatch):
     host = hosted()
     code = host.session_state["meeting"]
     meetings.join(database(), code, "one", "Ana", WARM)
     compute, late = meeting_result.final_result, deque(["Ben"])
 
-    def computed(*given):
+    def computed(*arguments):
         if late:
             meetings.join(database(), code, "two", late.popleft(), COOL)
-        return compute(*given)
+        return compute(*arguments)
 
     monkeypatch.setattr(meeting_result, "final_result", computed)
     host.button(key="meeting_end").click().run()
@@ -150,18 +150,18 @@ def test_who_sends_while_the_host_closes_is_counted_and_seated(monkeypatch):
     assert [group.name for group in host.session_state["groups"]] == ["Ana", "Ben"]
 
 
-def test_a_meeting_in_which_somebody_sends_all_the_time_stays_open(monkeypatch):
+def test_meeting_with_constant_changes_stays_open(monkeypatch):
     host = hosted()
     code = host.session_state["meeting"]
 
-    def computed(*given):
+    def computed(*arguments):
         meetings.join(database(), code, "one", "Ana", WARM)
         return meetings.MeetingResult(0)
 
     monkeypatch.setattr(meeting_result, "final_result", computed)
     host.button(key="meeting_end").click().run()
     assert not host.exception
-    assert "The meeting is still open" in said(host)
+    assert "The meeting is still open" in page_text(host)
     assert [entry.name for entry in meetings.entries(database(), code)] == ["Ana"]
 
 
@@ -170,101 +170,101 @@ def test_a_meeting_that_nobody_joined_is_closed_without_a_result():
     code = host.session_state["meeting"]
     host.button(key="meeting_end").click().run()
     page = phone(code)
-    assert "This meeting is closed. Nobody took part" in said(page)
-    assert "The common palette" not in said(page)
+    assert "This meeting is closed. Nobody took part" in page_text(page)
+    assert "The common palette" not in page_text(page)
 
 
 def test_a_meeting_of_another_table_is_not_shown_on_this_one():
-    made = meetings.open_meeting(database(), "Other", ALL, "another table")
+    meeting = meetings.open_meeting(database(), "Other", ALL, "another table")
     for page in ("groups", "join"):
-        app = opened(page, meeting=made.code)
+        app = opened(page, meeting=meeting.code)
         assert not app.exception
-        assert "another table" in said(app)
+        assert "another table" in page_text(app)
 
 
-def phone(code: str, **told: str) -> AppTest:
-    return opened("join", meeting=code, **told)
+def phone(code: str, **parameters: str) -> AppTest:
+    return opened("join", meeting=code, **parameters)
 
 
-def test_a_phone_sends_changes_and_comes_back(place):
-    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
-    app = phone(made.code)
+def test_phone_sends_changes_and_reconnects(place):
+    meeting = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app = phone(meeting.code)
     assert not app.exception
     assert [app.toggle(key=f"ask_{name}").value for name in VALUES] == [False] * 4
-    assert "Switch on what matters to you" in said(app)
+    assert "Switch on what matters to you" in page_text(app)
     app.button(key="send").click().run()
     assert any("who you are" in text.value for text in app.text)
     app.text_input(key="join_name").set_value("<b>Ana</b>")
     app.toggle(key="ask_humor").set_value(True).run()
     app.slider(key="wish_humor").set_value(70).run()
-    assert "Reachable" in said(app)
+    assert "Reachable" in page_text(app)
     app.button(key="send").click().run()
-    (entry,) = meetings.entries(database(), made.code)
+    (entry,) = meetings.entries(database(), meeting.code)
     assert entry.name == "<b>Ana</b>"
     assert entry.palette.targets["humor"] == Target(70.0)
     assert {name for name in VALUES if not entry.palette.targets[name].free} == {"humor"}
-    assert "You are in the picture, the first one." in said(app)
+    assert "You are in the picture, the first one." in page_text(app)
     assert app.button(key="send").disabled
     app.slider(key="wish_humor").set_value(60).run()
-    assert "Not sent yet." in said(app)
-    assert meetings.entries(database(), made.code)[0].palette.targets["humor"].percentile == 70
+    assert "Not sent yet." in page_text(app)
+    assert meetings.entries(database(), meeting.code)[0].palette.targets["humor"].percentile == 70
     app.button(key="send").click().run()
-    assert meetings.entries(database(), made.code)[0].palette.targets["humor"].percentile == 60
-    again = phone(made.code, me=entry.member)
-    assert again.text_input(key="join_name").value == "<b>Ana</b>"
-    assert again.slider(key="wish_humor").value == 60
-    again.button(key="leave").click().run()
-    assert meetings.entries(database(), made.code) == ()
-    assert "Send again to come back" in said(app.run())
+    assert meetings.entries(database(), meeting.code)[0].palette.targets["humor"].percentile == 60
+    reconnected = phone(meeting.code, me=entry.member)
+    assert reconnected.text_input(key="join_name").value == "<b>Ana</b>"
+    assert reconnected.slider(key="wish_humor").value == 60
+    reconnected.button(key="leave").click().run()
+    assert meetings.entries(database(), meeting.code) == ()
+    assert "Send again to come back" in page_text(app.run())
 
 
-def test_wishes_out_of_reach_can_be_eased(place):
-    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
-    app = phone(made.code)
+def test_targets_out_of_reach_can_be_lowered_on_a_phone(place):
+    meeting = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app = phone(meeting.code)
     for name in VALUES[:2]:
         app.toggle(key=f"ask_{name}").set_value(True).run()
         app.slider(key=f"wish_{name}").set_value(app.slider(key=f"wish_{name}").max).run()
-    assert "Not possible together" in said(app)
+    assert "Not possible together" in page_text(app)
     app.button(key="ease").click().run()
     assert not app.exception
-    assert "vp-out_of_reach" not in said(app)
+    assert "vp-out_of_reach" not in page_text(app)
 
 
 def test_without_a_code_a_phone_is_asked_for_one():
     app = opened("join")
-    assert "Type the six digits on the screen." in said(app)
-    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
-    app.text_input(key="join_code").set_value(f"{made.code[:5]}-{made.code[5:]}".upper()).run()
+    assert "Type the six digits on the screen." in page_text(app)
+    meeting = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app.text_input(key="join_code").set_value(f"{meeting.code[:5]}-{meeting.code[5:]}".upper()).run()
     app.button(key="join_go").click().run()
-    assert "Say what matters to you." in said(app)
-    assert "no open meeting" in said(opened("join", meeting="nothing"))
+    assert "Say what matters to you." in page_text(app)
+    assert "no open meeting" in page_text(opened("join", meeting="nothing"))
 
 
-def test_six_digits_lead_to_the_meeting_and_wrong_ones_are_not_tried_for_ever(monkeypatch):
+def test_six_digits_open_the_meeting_and_wrong_attempts_are_limited(monkeypatch):
     monkeypatch.setattr(seats, "_wrong", deque())
-    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
-    number = meeting_numbers.number_of(made.code)
+    meeting = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    number = meeting_numbers.number_of(meeting.code)
     app = opened("join")
     app.text_input(key="join_code").set_value(meeting_numbers.spaced(number)).run()
     app.button(key="join_go").click().run()
-    assert "Say what matters to you." in said(app)
-    other = opened("join")
+    assert "Say what matters to you." in page_text(app)
+    join_page = opened("join")
     wrong = f"{(int(number) + 1) % 10**6:06d}"
     for _ in range(seats.OWN_TRIES):
-        other.text_input(key="join_code").set_value(wrong).run()
-        other.button(key="join_go").click().run()
-        assert "Say what matters to you." not in said(other)
-    assert any("Wait a minute" in text.value for text in other.text)
-    other.text_input(key="join_code").set_value(number).run()
-    other.button(key="join_go").click().run()
-    assert "Say what matters to you." not in said(other)
+        join_page.text_input(key="join_code").set_value(wrong).run()
+        join_page.button(key="join_go").click().run()
+        assert "Say what matters to you." not in page_text(join_page)
+    assert any("Wait a minute" in text.value for text in join_page.text)
+    join_page.text_input(key="join_code").set_value(number).run()
+    join_page.button(key="join_go").click().run()
+    assert "Say what matters to you." not in page_text(join_page)
 
 
-def test_one_address_takes_so_many_seats_and_no_more(monkeypatch):
+def test_seats_per_address_are_limited(monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_MEETING_SEATS", "2")
     monkeypatch.setattr(seats, "_seats", {})
-    taken = [takes("code", member, "10.0.0.9") for member in ("one", "two", "one", "three")]
-    assert taken == [True, True, True, False]
+    results = [takes("code", member, "10.0.0.9") for member in ("one", "two", "one", "three")]
+    assert results == [True, True, True, False]
     assert takes("code", "three", "10.0.0.10")
     assert takes("other", "three", "10.0.0.9")
     assert takes("code", "four", None), "a proxy on this machine stands for many people"
@@ -278,7 +278,7 @@ def takes(code: str, member: str, address: str | None) -> bool:
         return False
 
 
-def test_a_seat_is_given_back_by_who_leaves_and_by_who_could_not_join(monkeypatch):
+def test_seats_are_freed_by_leaving_and_failed_joins(monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_MEETING_SEATS", "1")
     monkeypatch.setattr(seats, "_seats", {})
     assert takes("code", "one", "10.0.0.9")
@@ -296,7 +296,7 @@ def test_a_seat_is_given_back_by_who_leaves_and_by_who_could_not_join(monkeypatc
 
 @pytest.fixture
 def one_seat(place, monkeypatch):
-    """One seat for the address from which all phones come."""
+    """Limit the common address of all phones to one seat."""
     monkeypatch.setenv("VALUE_PALETTE_MEETING_SEATS", "1")
     monkeypatch.setattr(seats, "_seats", {})
     monkeypatch.setattr(remember, "network_address", lambda: "10.0.0.9")
@@ -304,23 +304,26 @@ def one_seat(place, monkeypatch):
 
 @pytest.mark.usefixtures("one_seat")
 def test_the_seat_of_a_phone_that_leaves_is_free_for_another():
-    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
-    first, second = with_wish(phone(made.code, me="first"), "Ana"), with_wish(phone(made.code, me="second"), "Ben")
+    meeting = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    first, second = (
+        with_wish(phone(meeting.code, me="first"), "Ana"),
+        with_wish(phone(meeting.code, me="second"), "Ben"),
+    )
     assert any("No more people can join" in text.value for text in second.text)
     first.button(key="leave").click().run()
     second.button(key="send").click().run()
-    assert [entry.name for entry in meetings.entries(database(), made.code)] == ["Ben"]
+    assert [entry.name for entry in meetings.entries(database(), meeting.code)] == ["Ben"]
 
 
 @pytest.mark.usefixtures("one_seat")
 def test_a_phone_that_could_not_join_takes_no_seat(monkeypatch):
-    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    meeting = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
     with monkeypatch.context() as patch:
         patch.setattr(meetings, "MAX_MEMBERS", 0)
-        first = with_wish(phone(made.code, me="first"), "Ana")
+        first = with_wish(phone(meeting.code, me="first"), "Ana")
         assert any("full" in text.value for text in first.text)
-    with_wish(phone(made.code, me="second"), "Ben")
-    assert [entry.name for entry in meetings.entries(database(), made.code)] == ["Ben"]
+    with_wish(phone(meeting.code, me="second"), "Ben")
+    assert [entry.name for entry in meetings.entries(database(), meeting.code)] == ["Ben"]
 
 
 @pytest.mark.usefixtures("one_seat")
@@ -330,38 +333,38 @@ def test_the_seat_of_a_member_whom_the_host_removed_stays_taken():
     first = with_wish(phone(code, me="first"), "Ana")
     wall.run().button(key="remove_member_first").click().run()
     assert meetings.entries(database(), code) == ()
-    first.button(key="leave").click().run()  # of a page that was drawn before
+    first.button(key="leave").click().run()  # of a page that was drawn earlier
     second = with_wish(phone(code, me="second"), "Ana under another name")
     assert any("No more people can join" in text.value for text in second.text)
     first.run().button(key="send").click().run()
     assert [entry.name for entry in meetings.entries(database(), code)] == ["Ana"]
 
 
-def test_a_link_that_a_phone_hands_on_is_not_the_member():
-    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
-    app = phone(made.code)
+def test_forwarded_link_does_not_identify_the_member():
+    meeting = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    app = phone(meeting.code)
     app.text_input(key="join_name").set_value("Ana")
     app.button(key="send").click().run()
     assert set(app.query_params) <= {"palette", "meeting"}
-    handed = phone(made.code)
+    handed = phone(meeting.code)
     assert handed.text_input(key="join_name").value == ""
     handed.text_input(key="join_name").set_value("Ben")
     handed.button(key="send").click().run()
-    assert [entry.name for entry in meetings.entries(database(), made.code)] == ["Ana", "Ben"]
+    assert [entry.name for entry in meetings.entries(database(), meeting.code)] == ["Ana", "Ben"]
 
 
-def test_a_full_meeting_says_so(place, monkeypatch):
+def test_full_meeting_is_reported(place, monkeypatch):
     monkeypatch.setattr(meetings, "MAX_MEMBERS", 1)
-    made = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
-    meetings.join(database(), made.code, "one", "Ana", WARM)
-    app = phone(made.code)
+    meeting = meetings.open_meeting(database(), "Launch", ALL, table_key(scenes.load().table))
+    meetings.join(database(), meeting.code, "one", "Ana", WARM)
+    app = phone(meeting.code)
     app.text_input(key="join_name").set_value("Ben").run()
     app.button(key="send").click().run()
     assert any("full" in text.value for text in app.text)
 
 
-def test_an_agreement_that_failed_is_tried_again_later(monkeypatch):
-    """Whatever was short for a moment must not take the agreement from a meeting until somebody wishes differently."""
+def test_failed_agreement_is_retried_later(monkeypatch):
+    """A transient failure must not leave a meeting without its agreement until a target changes."""
     tries = []
 
     def work(job):
@@ -369,8 +372,8 @@ def test_an_agreement_that_failed_is_tried_again_later(monkeypatch):
         if len(tries) == 1:
             raise PaletteError("There is no memory left.")
 
-    monkeypatch.setattr(results, "job_key", lambda *asked: "an agreement that fails once")
-    monkeypatch.setattr(results, "agreement_work", lambda *asked: work)
+    monkeypatch.setattr(results, "job_key", lambda *arguments: "an agreement that fails once")
+    monkeypatch.setattr(results, "agreement_work", lambda *arguments: work)
     shared = meeting_agreement.SharedAgreement()
 
     def look() -> str | None:
@@ -388,18 +391,18 @@ def test_an_agreement_that_failed_is_tried_again_later(monkeypatch):
 
 
 def together(page: str) -> list[str]:
-    """What phones show of the common palettes: the line below each strip."""
+    """Return the lines with the common palettes on a phone."""
     return re.findall(r"<small>(Together [^<]*)</small>", page)
 
 
-def test_a_phone_shows_the_common_palette_of_all_members_as_the_wall_does():
+def test_phone_shows_the_same_common_palette_as_the_wall():
     wall = joined_by_two()
     code = wall.session_state["meeting"]
     app = settled(phone(code, me="one"))
     assert not app.exception
-    page = said(app.run())
+    page = page_text(app.run())
     assert "The common palette" in page
-    (headline,) = re.findall(r'class="vp-agreed"[^>]*>([^<]*)<', said(wall))
+    (headline,) = re.findall(r'class="vp-agreed"[^>]*>([^<]*)<', page_text(wall))
     assert headline in page
     assert "Most equal" in page
     assert "of the way to what you ask for" in page
@@ -407,19 +410,19 @@ def test_a_phone_shows_the_common_palette_of_all_members_as_the_wall_does():
     assert "Ben" not in page
     first = together(page)
     assert len(first) == 4, "one line a value that somebody asks for"
-    # The host's budget is everybody's.
+    # All members have the host's budget.
     wall.slider(key="groups_budget").set_value(0.2).run()
     assert meetings.meeting(database(), code).budget == 0.2
     settled(wall)
     wall.run()
     app.run()
     settled(app)
-    assert together(said(app.run())) != first
-    other = opened("groups", meeting=code)
-    assert "Budget 0.2 nats" in said(other)
-    assert "groups_budget" not in [slider.key for slider in other.slider]
-    again = opened("groups", meeting=code, host=wall.session_state["meeting_host"])
-    assert again.slider(key="groups_budget").value == 0.2
+    assert together(page_text(app.run())) != first
+    second_screen = opened("groups", meeting=code)
+    assert "Budget 0.2 nats" in page_text(second_screen)
+    assert "groups_budget" not in [slider.key for slider in second_screen.slider]
+    host_page = opened("groups", meeting=code, host=wall.session_state["meeting_host"])
+    assert host_page.slider(key="groups_budget").value == 0.2
 
 
 ANN = Visitor("id|ann", "Ann", Role.MEMBER)
@@ -428,7 +431,7 @@ BEN = Visitor("id|ben", "Ben", Role.MEMBER)
 
 @pytest.fixture
 def seen_by(place, table_file, monkeypatch):
-    """Make a visitor the one who looks; Ann alone has a value of her own in use."""
+    """Switch to a visitor; only Ann uses a custom value."""
     scored(table_format.load(table_file))
     own = database().as_visitor(ANN)
     custom_values.use(own, custom_values.define(own, NURSE).id, 1)
@@ -461,32 +464,32 @@ def test_a_meeting_has_the_same_values_for_everybody(seen_by: Callable[[Visitor]
     assert not app.exception, "until there is a newer agreement, the previous one is shown"
     settled(app)
     assert not app.exception
-    assert "You are in the picture, with 1 other." in said(app)
-    assert together(said(app))
-    assert NURSE.title not in said(app)
+    assert "You are in the picture, with 1 other." in page_text(app)
+    assert together(page_text(app))
+    assert NURSE.title not in page_text(app)
     seen_by(host)
     settled(wall)
     assert not wall.exception
-    assert "2 people have joined" in said(wall)
-    (headline,) = re.findall(r'class="vp-agreed"[^>]*>([^<]*)<', said(wall))
-    assert headline in said(app)
+    assert "2 people have joined" in page_text(wall)
+    (headline,) = re.findall(r'class="vp-agreed"[^>]*>([^<]*)<', page_text(wall))
+    assert headline in page_text(app)
     wall.button(key="meeting_end").click().run()
     assert not wall.exception
     seen_by(guest)
     app.run()
     assert not app.exception
-    assert "2 people took part" in said(app)
-    assert together(said(app))
+    assert "2 people took part" in page_text(app)
+    assert together(page_text(app))
 
 
-def test_who_opens_a_meeting_is_told_which_values_are_left_out(seen_by: Callable[[Visitor], None]):
+def test_host_reads_which_values_are_left_out(seen_by: Callable[[Visitor], None]):
     seen_by(ANN)
-    assert f"without {NURSE.title}" in html.unescape(said(opened("groups")))
+    assert f"without {NURSE.title}" in html.unescape(page_text(opened("groups")))
     seen_by(BEN)
-    assert "A meeting is about values that everybody sees" not in said(opened("groups"))
+    assert "A meeting is about values that everybody sees" not in page_text(opened("groups"))
 
 
-def test_a_value_that_everybody_sees_is_in_the_meeting_as_soon_as_it_is_shared(seen_by: Callable[[Visitor], None]):
+def test_shared_value_joins_the_meeting_at_once(seen_by: Callable[[Visitor], None]):
     seen_by(BEN)
     wall = hosted()
     code = wall.session_state["meeting"]
@@ -499,10 +502,10 @@ def test_a_value_that_everybody_sees_is_in_the_meeting_as_soon_as_it_is_shared(s
         settled(app)
         assert not app.exception
     assert f"ask_{NURSE.name}" in [toggle.key for toggle in phone(code).toggle]
-    assert re.findall(r'class="vp-agreed"', said(settled(wall)))
+    assert re.findall(r'class="vp-agreed"', page_text(settled(wall)))
 
 
-def test_a_wish_for_a_value_that_the_meeting_does_not_have_is_not_counted(seen_by: Callable[[Visitor], None]):
+def test_target_for_a_missing_value_is_not_counted(seen_by: Callable[[Visitor], None]):
     seen_by(ANN)
     wall = hosted()
     code = wall.session_state["meeting"]
@@ -510,11 +513,11 @@ def test_a_wish_for_a_value_that_the_meeting_does_not_have_is_not_counted(seen_b
     meetings.join(database(), code, "one", "Ana", beyond)
     settled(wall)
     assert not wall.exception
-    assert "1 person has joined" in said(wall)
+    assert "1 person has joined" in page_text(wall)
     app = settled(phone(code, me="one"))
     assert not app.exception
     assert [app.toggle(key=f"ask_{name}").value for name in ("helpfulness", "humor")] == [True, True]
-    assert "You are in the picture, the first one." in said(app)
+    assert "You are in the picture, the first one." in page_text(app)
     wall.button(key="meeting_end").click().run()
     assert not wall.exception
     assert NURSE.name not in meetings.closed_meeting(database(), code).result.asked

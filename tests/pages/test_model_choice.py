@@ -21,7 +21,7 @@ from pages.view.shell import operator
 from pages.view.tables import model_choice
 from tests.chat_server import ChatServer, piece, saying
 from tests.engines.test_probe import model_folder
-from tests.pages.app_script import opened, said
+from tests.pages.app_script import opened, page_text
 from tests.pages.test_tables import press, until_ended, view
 from tests.tables import make_table
 
@@ -71,7 +71,7 @@ def test_a_visitor_finds_the_field_for_the_token_where_no_model_is_installed(
     monkeypatch.setattr(operator, "is_operator", REALLY)
     monkeypatch.setattr(files, "installed", list)
     form.run()
-    assert "No model is on this machine yet" in said(form)
+    assert "No model is on this machine yet" in page_text(form)
     form.text_input(key="operator_typed").set_value(operator.token()).run()
     assert form.selectbox(key="build_model").options == ["Another model…"]
 
@@ -102,7 +102,7 @@ def test_a_folder_that_is_typed_is_looked_at(form: AppTest, tmp_path: Path, monk
     assert form.button(key="build_go").disabled
     model_folder(tmp_path / "none", "LlamaForCausalLM")
     press(form, "build_model_again")
-    assert "The folder holds a model that writes replies (LlamaForCausalLM)." in said(form)
+    assert "The folder holds a model that writes replies (LlamaForCausalLM)." in page_text(form)
     press(form, "build_go")
     assert f"--model={tmp_path / 'none'}" in begun[0][2]
 
@@ -112,7 +112,7 @@ def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.M
     monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
     with ChatServer(SILENT, key=SECRET) as server:
         named(form, server.model())
-        assert "does not tell how likely its words are" in said(form)
+        assert "does not tell how likely its words are" in page_text(form)
         assert "Helpfulness and Familiar wording need the log-probabilities" in texts(form)
         assert form.button(key="build_go").disabled
         form.multiselect(key="build_values").set_value(["diversity", "plain_language"]).run()
@@ -125,7 +125,7 @@ def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.M
     written = [path.read_bytes() for path in catalog.folder().rglob("*") if path.is_file()]
     assert len(written) >= 3
     assert not any(SECRET.encode() in content for content in written)
-    assert SECRET not in said(form) + texts(form)
+    assert SECRET not in page_text(form) + texts(form)
 
 
 def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: 
         monkeypatch.setattr(operator, "is_operator", lambda: False)
         form.run()
         assert form.selectbox(key="build_model").options == ["here"]
-        assert "Whoever runs this app can offer other models" in said(form)
+        assert "Whoever runs this app can offer other models" in page_text(form)
         monkeypatch.setenv(LISTED, f"{server.model()}, here")
         form.run()
         assert form.selectbox(key="build_model").options == ["here", server.model()]
@@ -161,7 +161,7 @@ def test_a_model_that_may_not_be_named_begins_nothing(form: AppTest, monkeypatch
     monkeypatch.setattr(files, "installed", list)
     make.run()
     assert [one.key for one in make.selectbox if one.key == "build_model"] == []
-    assert "No model is on this machine yet" in said(make)
+    assert "No model is on this machine yet" in page_text(make)
     assert not begun
 
 

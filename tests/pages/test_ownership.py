@@ -11,7 +11,7 @@ from map_core.service.snapshot import Phase
 from pages.view.compare import batch
 from pages.view.groups import meeting_agreement
 from pages.view.shell import visitor_header
-from tests.pages.app_script import APP, said
+from tests.pages.app_script import APP, page_text
 from tests.pages.compare_script import Desk, begun, texts, write
 
 
@@ -67,7 +67,7 @@ def test_a_second_viewer_watches_many_prompts_and_cannot_stop_them(compare: AppT
     work = next(reversed(batch._batches().values()))
     other = watching(many=work.id)
     assert not other.exception
-    assert "of 2 prompts are answered" in said(other)
+    assert "of 2 prompts are answered" in page_text(other)
     assert other.button(key="many_stop").disabled
     other.button(key="many_start").click().run()
     assert len(batch._batches()) >= 2
@@ -91,7 +91,7 @@ def test_emptying_what_streamlit_remembers_ends_no_work(compare: AppTest, desk: 
     assert batch._batches()[work.id] is work
     assert meeting_agreement.shared_agreement("of this test", ()) is shared
     compare.run()
-    assert "of 2 prompts are answered" in said(compare)
+    assert "of 2 prompts are answered" in page_text(compare)
     compare.button(key="many_stop").click().run()
     assert work.wait(10)
 

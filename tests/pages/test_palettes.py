@@ -19,7 +19,7 @@ from pages.view.compare.pinned import MAX_PINNED
 from pages.view.palettes import import_export
 from pages.view.session import palette_cache, palette_state
 from pages.view.session import scene as scenes
-from tests.pages.app_script import APP, opened, said
+from tests.pages.app_script import APP, opened, page_text
 from tests.tables import VALUES
 
 #: Background work whose end some page has drawn.
@@ -75,18 +75,18 @@ def put(page: AppTest, palette: Palette, what: str) -> None:
 
 
 def test_empty_states_say_what_to_do(page):
-    assert "Nothing is saved yet" in said(page)
+    assert "Nothing is saved yet" in page_text(page)
     assert "save_version" not in [button.key for button in page.button]
     page.file_uploader(key="import").upload("palettes.jsonl", b'{"targets": {"wit": 1}}', "text/plain").run()
     assert any("Nothing was imported. Line 1" in text.value for text in page.text)
     assert palettes.list_palettes(database()) == ()
     view(page, "beside")
-    assert "Nothing is pinned" in said(page)
+    assert "Nothing is pinned" in page_text(page)
     view(page, "blend")
     page.selectbox(key="blend_to").set_value("Your palette").run()
-    assert "Choose two different palettes" in said(page)
+    assert "Choose two different palettes" in page_text(page)
     view(page, "timeline")
-    assert "Nothing has changed yet" in said(page)
+    assert "Nothing has changed yet" in page_text(page)
 
 
 def test_saved_used_renamed_deleted_and_back(page):
@@ -96,20 +96,20 @@ def test_saved_used_renamed_deleted_and_back(page):
     assert (one.name, one.note, one.palette) == ("Support, *calm*", "Asked for by <b>the board</b>.", before)
     assert one.table_key
     assert page.text_input(key="save_name").value == ""
-    assert "Support, *calm*" in said(page)
+    assert "Support, *calm*" in page_text(page)
     assert "Asked for by <b>the board</b>." in [text.value for text in page.text]
-    assert "1 version" in said(page)
+    assert "1 version" in page_text(page)
     palettes.save(database(), WARM, "Warm")
     settled(page.run())
     press(page, f"saved_use_{one.id + 1}")
     assert now(page) == WARM
-    assert "Switched to Warm" in said(page)
+    assert "Switched to Warm" in page_text(page)
     page.text_input(key=f"rename_name_{one.id}").set_value("Support")
     press(page, f"rename_{one.id}")
     assert palettes.load(database(), one.id).name == "Support"
     press(page, f"saved_delete_{one.id}")
     assert [left.name for left in palettes.list_palettes(database())] == ["Warm"]
-    assert "Support was deleted" in said(page)
+    assert "Support was deleted" in page_text(page)
     press(page, "undelete")
     assert palettes.load(database(), one.id).note == "Asked for by <b>the board</b>."
 
@@ -118,7 +118,7 @@ def test_a_name_that_is_taken_is_asked_about(page):
     save(page, "Warm")
     put(page, WARM, "Set humor.")
     save(page, " warm ", "For the board.")
-    assert "There is already a saved palette called Warm. Nothing is saved yet." in said(page)
+    assert "There is already a saved palette called Warm. Nothing is saved yet." in page_text(page)
     assert len(palettes.list_palettes(database())) == 1
     press(page, "save_over")
     (one,) = palettes.list_palettes(database())
@@ -128,7 +128,7 @@ def test_a_name_that_is_taken_is_asked_about(page):
     assert r"Save as Warm \(2\)" in [button.label for button in page.button]  # Markdown
     press(page, "save_beside")
     assert [saved.name for saved in palettes.list_palettes(database())] == ["Warm (2)", "Warm"]
-    assert "Warm (2) is saved." in said(page)
+    assert "Warm (2) is saved." in page_text(page)
 
 
 def test_what_is_refused_is_said_at_the_list(page):
@@ -137,7 +137,7 @@ def test_what_is_refused_is_said_at_the_list(page):
     board = palettes.named(database(), "Board")
     page.text_input(key=f"rename_name_{board.id}").set_value("support")
     press(page, f"rename_{board.id}")
-    assert "Another palette is called &#x27;support&#x27;" in said(page)
+    assert "Another palette is called &#x27;support&#x27;" in page_text(page)
     assert palettes.load(database(), board.id).name == "Board"
 
 
@@ -161,7 +161,7 @@ def test_a_further_change_is_saved_as_a_version(page):
     page.slider(key="target_humor").set_value(52).run()
     page.switch_page("palettes.py").run()
     press(page, "save_version")
-    assert "Support now has version 2" in said(page)
+    assert "Support now has version 2" in page_text(page)
     first, second = palettes.versions(database(), one.id)
     assert second.palette.targets["humor"].percentile == 52
     assert second.what == "Set humor to p52."
@@ -171,14 +171,14 @@ def test_a_further_change_is_saved_as_a_version(page):
     palettes.update(database(), one.id, WARM)
     settled(page.run())
     press(page, "save_version")
-    assert "2, 3" in said(page)
+    assert "2, 3" in page_text(page)
     assert [version.number for version in palettes.versions(database(), one.id)] == [1, 2, 3, 4]
 
 
 def test_a_palette_of_another_table_is_shown_and_not_used(page):
     other = palettes.save(database(), Palette("War", {"wit": Target(70.0)}), "Elsewhere")
     settled(page.run())
-    assert "Elsewhere" in said(page)
+    assert "Elsewhere" in page_text(page)
     assert page.button(key=f"saved_use_{other.id}").disabled
     assert page.button(key=f"saved_pin_{other.id}").disabled
     assert not page.button(key=f"saved_delete_{other.id}").disabled
@@ -200,8 +200,8 @@ def test_a_database_that_cannot_be_reached_leaves_the_rest(page, monkeypatch, tm
 
 def test_a_preset_is_taken_and_pinned(page):
     view(page, "presets")
-    assert "More helpfulness" in said(page)
-    assert "Reachable" in said(page)
+    assert "More helpfulness" in page_text(page)
+    assert "Reachable" in page_text(page)
     press(page, "preset_use_0")
     assert now(page).targets["helpfulness"] == Target(70.0)
     assert "palettes_opened" not in page.session_state
@@ -216,7 +216,7 @@ def test_what_is_pinned_here_is_pinned_on_compare(page):
     press(view(page, "presets"), "preset_pin_1")
     page.switch_page("compare.py").run()
     assert not page.exception
-    assert "More harmlessness" in said(page)
+    assert "More harmlessness" in page_text(page)
     assert page.button(key="unpin_0")
 
 
@@ -232,7 +232,7 @@ def replies_shown(page) -> list[str]:
 def test_side_by_side_shows_levels_cost_and_a_reply_of_the_table(page, table):
     press(view(page, "presets"), "preset_pin_0")
     view(page, "beside")
-    text = said(page)
+    text = page_text(page)
     assert "Your palette" in text
     assert "More helpfulness" in text
     assert text.count("nats") >= 2
@@ -257,7 +257,7 @@ def test_head_to_head_with_the_base_model_and_with_a_pinned_palette(page):
     against = page.selectbox(key="head_to_head_against")
     assert against.options == ["More helpfulness", "The base model"]
     settled(against.set_value("The base model").run())
-    text = said(page)
+    text = page_text(page)
     assert "prompts that both answer, your palette is" in text
     assert "Yours is better" in text
 
@@ -274,16 +274,16 @@ def test_a_palette_out_of_reach_says_so_side_by_side(page):
     mad = Palette(ALL, {name: Target(99.0) for name in VALUES})
     palettes.save(database(), mad, "All of it")
     settled(page.run())
-    assert "Not possible together" in said(page)
+    assert "Not possible together" in page_text(page)
     press(page, "saved_use_1")
     view(page, "beside")
-    assert "These levels are not possible together." in said(page)
-    assert "Likeliest reply of the nearest palette" in said(page)
+    assert "These levels are not possible together." in page_text(page)
+    assert "Likeliest reply of the nearest palette" in page_text(page)
 
 
 def badges(page: AppTest) -> int:
     """Number of verdicts on the page."""
-    return said(page).count("-badge[")
+    return page_text(page).count("-badge[")
 
 
 def test_verdicts_stay_when_assessments_are_evicted(page):
@@ -307,12 +307,12 @@ def test_verdicts_that_could_not_be_computed_are_tried_again_on_a_click(unopened
     with monkeypatch.context() as patch:
         patch.setattr(palette_cache, "assessed_palette", failing)
         view(page, "presets")
-        assert "Some palettes could not be checked: no memory" in said(page)
+        assert "Some palettes could not be checked: no memory" in page_text(page)
         assert badges(page) == own
         settled(page.run())
         assert len(tries) == 1, "not at each run of the page"
     press(page, "presets_check_again")
-    assert "could not be checked" not in said(page)
+    assert "could not be checked" not in page_text(page)
     assert badges(page) > own
     assert "presets_check_again" not in [button.key for button in page.button]
 
@@ -342,7 +342,7 @@ def test_a_blend_is_taken_with_exact_levels(page):
     page.selectbox(key="blend_to").set_value("Mine (saved)").run()
     page.slider(key="blend_share").set_value(40).run()
     settled(page)
-    assert "60% Your palette, 40% Mine" in said(page)
+    assert "60% Your palette, 40% Mine" in page_text(page)
     press(page, "blend_use")
     taken = now(page)
     assert taken.targets["humor"].level is not None
@@ -356,7 +356,7 @@ def test_the_timeline_says_what_each_step_gained_and_goes_back_and_forth(page):
     press(view(page, "presets"), "preset_use_0")
     press(page, "preset_use_2")
     view(page, "timeline")
-    text = said(page)
+    text = page_text(page)
     assert "1. Started." in text
     assert "2. Switched to the preset More helpfulness." in text
     assert "You gain helpfulness" in text
@@ -365,11 +365,11 @@ def test_the_timeline_says_what_each_step_gained_and_goes_back_and_forth(page):
     assert page.button(key="timeline_redo").disabled
     latest = now(page)
     press(page, "timeline_undo")
-    assert "Step 2 of 3" in said(page)
+    assert "Step 2 of 3" in page_text(page)
     press(page, "timeline_redo")
     assert now(page) == latest
     press(page, "step_go_0")
-    assert "Step 1 of 3" in said(page)
+    assert "Step 1 of 3" in page_text(page)
     assert len(page.session_state["history"].steps) == 3
     assert page.button(key="timeline_undo").disabled
 
@@ -379,10 +379,10 @@ def test_a_long_timeline_shows_its_end_first(page):
         percentile = 50.0 + n % 2
         put(page, now(page).with_target("humor", Target(percentile)), f"Step {n}.")
     view(page, "timeline")
-    assert "21. Step 19." in said(page)
-    assert "2. Step 0." not in said(page)
+    assert "21. Step 19." in page_text(page)
+    assert "2. Step 0." not in page_text(page)
     page.toggle(key="timeline_all").set_value(True).run()
-    assert "2. Step 0." in said(page)
+    assert "2. Step 0." in page_text(page)
 
 
 def test_the_link_opens_the_same_palette(page):
@@ -416,4 +416,4 @@ def test_the_use_case_is_of_the_palette_that_is_taken(table):
     press(page, f"saved_use_{kept.id}")
     assert page.selectbox(key="use_case").value == "Stories"
     view(page, "timeline")
-    assert "2. Switched to Stories." in said(page)
+    assert "2. Switched to Stories." in page_text(page)

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from map_core.custom_values import replies_key
 from map_core.data import table_file, table_format
 from map_core.store import database, labels
-from tests.pages.app_script import APP, said
+from tests.pages.app_script import APP, page_text
 from tests.tables import make_table
 
 
@@ -45,13 +45,13 @@ def test_values_say_what_people_would_say_and_what_to_label_next():
     app.query_params["value"] = "humor"
     page = app.run().switch_page("values.py").run()
     assert not page.exception
-    assert "people would say yes to" in said(page)
-    assert "2 people judged 54 replies in common" in said(page)
-    assert "more labels would bring it to within 3 of 100." in said(page)
+    assert "people would say yes to" in page_text(page)
+    assert "2 people judged 54 replies in common" in page_text(page)
+    assert "more labels would bring it to within 3 of 100." in page_text(page)
     page.session_state["values_shown"] = "positivity"
     page.run()
     assert not page.exception
-    assert "expected 8 at the least" in said(page)
+    assert "expected 8 at the least" in page_text(page)
 
 
 def table_path() -> Path:
@@ -67,17 +67,17 @@ def judging(value: str) -> AppTest:
 
 def test_replies_are_judged_one_at_a_time_by_two_judges():
     first = judging("helpfulness")
-    assert "Helpfulness: would you say yes to this reply?" in said(first)
-    assert "It comes after replies to 8 more requests" in said(first)
+    assert "Helpfulness: would you say yes to this reply?" in page_text(first)
+    assert "It comes after replies to 8 more requests" in page_text(first)
     for number in range(64):
         first.button(key=f"values_is_{('yes', 'no')[number % 2]}").click().run()
-    assert "64 judged by you" in said(first)
-    assert "of 100 with your palette, give or take" in said(first)
-    assert "more would bring it to within" in said(first)
+    assert "64 judged by you" in page_text(first)
+    assert "of 100 with your palette, give or take" in page_text(first)
+    assert "more would bring it to within" in page_text(first)
     first.button(key="values_is_unsure").click().run()
-    assert "65 judged by you" in said(first)
+    assert "65 judged by you" in page_text(first)
     first.button(key="values_label_back").click().run()
-    assert "64 judged by you" in said(first)
+    assert "64 judged by you" in page_text(first)
     kept = labels.list_labels(database(), replies_key(table_file.load(table_path())))
     assert len({one.reply for one in kept}) == 64
     assert len({one.judge for one in kept}) == 1
@@ -87,8 +87,8 @@ def test_replies_are_judged_one_at_a_time_by_two_judges():
     for _ in range(8):
         second.button(key="values_is_yes").click().run()
     second.button(key="values_label_stop").click().run()
-    assert "2 people judged 2 replies in common" in said(second)
-    assert "Of 100 replies, people would say yes to" in said(second)
+    assert "2 people judged 2 replies in common" in page_text(second)
+    assert "Of 100 replies, people would say yes to" in page_text(second)
 
 
 def test_what_waited_in_another_use_case_is_not_asked_about():
@@ -101,7 +101,7 @@ def test_what_waited_in_another_use_case_is_not_asked_about():
     page.selectbox(key="use_case").set_value(other).run()
     page.switch_page("values.py").run()
     assert not page.exception
-    assert "would you say yes to this reply?" in said(page)
+    assert "would you say yes to this reply?" in page_text(page)
     asked = page.session_state["values_waiting"][0]
     assert table.use_cases[table.prompt_ids.index(asked.prompt_id)] == other
 
@@ -110,10 +110,10 @@ def test_labels_that_are_added_beside_the_table_are_read():
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["value"] = "harmlessness"
     page = app.run().switch_page("values.py").run()
-    assert "Nobody has judged replies for harmlessness yet." in said(page)
+    assert "Nobody has judged replies for harmlessness yet." in page_text(page)
     path = table_path().with_suffix(".labels.jsonl")
     line = {"prompt_id": "p00", "candidate": 0, "labels": {"harmlessness": 1}}
     path.write_text(f"{path.read_text()}\n{json.dumps(line)}")
     page.run()
-    assert "The only label of" in said(page)
+    assert "The only label of" in page_text(page)
     assert not page.exception

@@ -9,7 +9,7 @@ import pytest
 from map_core.access import Role, Visitor, settings
 from map_core.data import table_format
 from pages.view.shell import operator, server_paths, visitor_header
-from tests.pages.app_script import opened, said
+from tests.pages.app_script import opened, page_text
 from tests.tables import make_table
 
 
@@ -61,7 +61,7 @@ def test_pages_show_the_folder_of_the_table_to_whoever_runs_the_app(
     app = opened()
     app.switch_page(page).run()
     assert not app.exception
-    shown = said(app) + "".join(code.value for code in app.code)
+    shown = page_text(app) + "".join(code.value for code in app.code)
     assert "of the server" not in shown
     if page == "delivery.py" or "There is no table" in shown:
         assert "mine.parquet" in shown
@@ -72,5 +72,5 @@ def test_pages_show_the_folder_of_the_table_to_whoever_runs_the_app(
         app.session_state["whose"] = "ann"
     app.run()
     assert not app.exception
-    shown = said(app) + "".join(code.value for code in app.code)
+    shown = page_text(app) + "".join(code.value for code in app.code)
     assert ("of the server" in shown) == (page == "delivery.py" or "There is no table" in shown)

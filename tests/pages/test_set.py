@@ -8,7 +8,7 @@ import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 from map_core.data import table_format
-from tests.pages.app_script import APP, answer, opened, said, settled
+from tests.pages.app_script import APP, answer, opened, page_text, settled
 from tests.tables import VALUES, make_table
 
 
@@ -18,7 +18,7 @@ def test_the_palette_begins_with_one_that_can_be_had(app):
     assert [app.toggle(key=f"free_{name}").value for name in VALUES] == [False, False, False, True]
     assert [app.slider(key=f"target_{name}").disabled for name in VALUES] == [False, False, False, True]
     assert answer(app)["headline"] == "Reachable"
-    assert "vp-reachable" in said(app)
+    assert "vp-reachable" in page_text(app)
     assert answer(app)["form"] == "Forecast for replies that are each chosen from 32 that the model writes."
 
 
@@ -83,7 +83,7 @@ def test_targets_survive_a_visit_to_another_page(app):
     app.selectbox(key="use_case").set_value("Stories").run()
     app.switch_page("tradeoffs.py").run()
     assert not app.exception
-    assert "humor p75" in said(app)
+    assert "humor p75" in page_text(app)
     assert app.selectbox(key="use_case").value == "Stories"
     app.switch_page("palette.py").run()
     assert app.slider(key="target_humor").value == 75
@@ -97,7 +97,7 @@ def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):
     app.switch_page("tradeoffs.py")
     settled(app)
     assert not app.exception
-    assert "one value, so there is nothing to trade" in said(app)
+    assert "one value, so there is nothing to trade" in page_text(app)
 
 
 def test_a_pooled_table_says_so(tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_a_table_of_unknown_sampling_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "gateway.parquet"))
     app = opened()
     assert not app.exception
-    assert "does not accept top_k, min_p, so it may leave out unlikely words" in said(app)
+    assert "does not accept top_k, min_p, so it may leave out unlikely words" in page_text(app)
 
 
 def test_targets_beyond_averages_are_counted_said_and_kept(table):
@@ -124,8 +124,8 @@ def test_targets_beyond_averages_are_counted_said_and_kept(table):
     app.query_params["palette"] = "humor:p60;humor>=p20:0.95;humor@No<b>where:p50"
     app.run()
     assert not app.exception
-    assert "At least 95 of 100 replies no worse on humor than the base model's weakest fifth." in said(app)
-    assert "Not counted here: No prompt has 'No&lt;b&gt;where'" in said(app).replace("&#x27;", "'"), "escaped"
+    assert "At least 95 of 100 replies no worse on humor than the base model's weakest fifth." in page_text(app)
+    assert "Not counted here: No prompt has 'No&lt;b&gt;where'" in page_text(app).replace("&#x27;", "'"), "escaped"
     assert "humor>=p20:0.95;humor@No<b>where:p50" in "".join(app.query_params["palette"])
     app.button(key="protection_remove_0").click().run()
     assert not app.exception
@@ -153,4 +153,4 @@ def test_a_file_of_another_program_says_how_it_was_read(tmp_path, monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "scored.parquet"))
     app = AppTest.from_file(APP, default_timeout=60).run()
     assert not app.exception
-    assert "Left out: tokens." in said(app)
+    assert "Left out: tokens." in page_text(app)

@@ -26,7 +26,7 @@ from pages.view.session import scene as scenes
 from pages.view.shell import markup
 from pages.view.studies import order_list
 from tests.app_server import SECONDS
-from tests.pages.app_script import APP, said, settled
+from tests.pages.app_script import APP, page_text, settled
 from tests.tables import VALUES
 
 OUT_OF_REACH = "helpfulness:p99;harmlessness:p99"
@@ -69,7 +69,7 @@ def test_more_rounds_and_another_order(table):
     app = settled(app)
     assert not app.exception
     assert len(words(app, "sequence_words")) == 9
-    assert "After 3 rounds" in said(app)
+    assert "After 3 rounds" in page_text(app)
     app.toggle(key="sequence_grows").set_value(True)
     app = settled(app)
     assert not app.exception
@@ -90,31 +90,31 @@ def test_the_order_that_loses_least_can_be_taken(table):
 def test_one_target_is_no_sequence_and_none_is_no_baseline(table):
     app = opened("sequence", "humor:p60")
     assert not app.exception
-    assert "at least two targets" in said(app)
+    assert "at least two targets" in page_text(app)
     assert "sequence_rounds" not in [slider.key for slider in app.slider]
-    assert "Without a target" in said(opened("baselines", "free"))
+    assert "Without a target" in page_text(opened("baselines", "free"))
 
 
 @pytest.mark.parametrize("page", ["sequence", "baselines"])
 def test_out_of_reach_has_a_way_out(table, page):
     app = opened(page, OUT_OF_REACH)
     assert not app.exception
-    assert "pull against each other here" in said(app)
+    assert "pull against each other here" in page_text(app)
     app.button(key="nearest").click()
     app = settled(app)
     assert not app.exception
     assert "nearest" not in [button.key for button in app.button]
     app.button(key="undo").click().run()
-    assert "pull against each other here" in said(app)
+    assert "pull against each other here" in page_text(app)
 
 
 def test_out_of_reach_the_sequence_still_shows_its_steps(table):
     app = opened("sequence", "helpfulness:p85;harmlessness:p85")
-    assert "no number of rounds meets all targets" in said(app)
+    assert "no number of rounds meets all targets" in page_text(app)
     assert "Does the order matter?" not in [element.value for element in app.header]
     alone = opened("sequence", OUT_OF_REACH)
     assert not alone.exception
-    assert "alone cannot reach its target" in said(alone)
+    assert "alone cannot reach its target" in page_text(alone)
 
 
 def test_baselines_compare_as_many_draws_as_asked(table):
@@ -123,10 +123,10 @@ def test_baselines_compare_as_many_draws_as_asked(table):
     assert app.header[0].value.startswith("Of 400 random weights, ")
     assert app.header[0].value.endswith("meet all 3 targets.")
     assert "the palette is the cheapest way" in "\n".join(words(app, "baselines_words"))
-    before = said(app)
+    before = page_text(app)
     app.number_input(key="baselines_seed").set_value(7)
     app = settled(app)
-    assert said(app) != before
+    assert page_text(app) != before
     app.segmented_control(key="baselines_count").set_value(100)
     app.segmented_control(key="baselines_times").set_value(2.0)
     app = settled(app)
@@ -138,7 +138,7 @@ def test_baselines_compare_as_many_draws_as_asked(table):
 def test_two_values_or_value_by_value(table):
     app = opened("baselines")
     app.selectbox(key="baselines_upwards").set_value(0)
-    assert "Choose two different values." in said(settled(app))
+    assert "Choose two different values." in page_text(settled(app))
     app.segmented_control(key="baselines_view").set_value("strips")
     app = settled(app)
     assert not app.exception
@@ -148,7 +148,7 @@ def test_two_values_or_value_by_value(table):
 def test_a_base_model_that_meets_the_targets_needs_no_weights(table):
     app = opened("baselines", "humor:p5")
     assert not app.exception
-    assert "The base model meets these targets already" in said(app)
+    assert "The base model meets these targets already" in page_text(app)
 
 
 def test_an_order_from_a_browser_is_checked(table, monkeypatch):
@@ -253,13 +253,13 @@ def single_models(table, tmp_path, monkeypatch):
 def test_tuned_models_are_mixed_where_each_value_has_one(single_models):
     palette = "helpfulness:p60;humor:p60"
     app = opened("baselines", palette)
-    assert "For helpfulness and humor there is none yet" in said(app)
+    assert "For helpfulness and humor there is none yet" in page_text(app)
     single_models("Helps", "helpfulness")
-    assert "Helpfulness has one. For humor there is none yet" in said(opened("baselines", palette))
+    assert "Helpfulness has one. For humor there is none yet" in page_text(opened("baselines", palette))
     single_models("Funny", "humor")
     app = opened("baselines", palette)
     assert not app.exception
-    words = said(app)
+    words = page_text(app)
     # They are the exact tilts of one value each, so that their mixture comes all the way.
     assert "100%" in words.partition("Tuned models, mixed")[2].partition("</tr>")[0]
     assert "4 prompts" in words
@@ -271,7 +271,7 @@ def test_tuned_models_are_mixed_where_each_value_has_one(single_models):
     for share in range(1, 100):
         keep_ratios(soup_path(models, {"Helps": share / 100, "Funny": round(1 - share / 100, 2)}), read)
     app = opened("baselines", palette)
-    assert "Tuned models, averaged" in said(app)
+    assert "Tuned models, averaged" in page_text(app)
     assert not app.code
 
 
@@ -294,4 +294,4 @@ def test_the_average_is_computed_by_a_process_of_its_own(single_models, monkeypa
 
 
 def test_a_palette_of_one_value_has_nothing_to_mix(single_models):
-    assert "nothing to mix" in said(opened("baselines", "humor:p60"))
+    assert "nothing to mix" in page_text(opened("baselines", "humor:p60"))

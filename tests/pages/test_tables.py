@@ -22,7 +22,7 @@ from map_core.models.files import ModelFiles
 from map_core.scoring import Definition
 from map_core.store import custom_values, database
 from pages.view.tables import build_form
-from tests.pages.app_script import APP, said
+from tests.pages.app_script import APP, page_text
 from tests.tables import make_table
 
 
@@ -61,7 +61,7 @@ def scored(rows: int = 24) -> bytes:
 
 
 def test_a_file_becomes_a_table_that_every_page_looks_at(page, tmp_path):
-    assert "No other table is here yet" in said(page)
+    assert "No other table is here yet" in page_text(page)
     view(page, "file")
     page.file_uploader(key="tables_file_0").upload("My: scores.csv", scored(), "text/csv").run()
     assert not page.exception
@@ -73,7 +73,7 @@ def test_a_file_becomes_a_table_that_every_page_looks_at(page, tmp_path):
     page.selectbox(key="upload_use_case").set_value(5).run()
     press(page, "upload_make")
     until_ended(page, "My scores")
-    assert "'question' holds the prompts" in html.unescape(said(page))
+    assert "'question' holds the prompts" in html.unescape(page_text(page))
     assert not list((catalog.folder() / ".uploads").iterdir())
     press(page, "work_look_My scores")
     assert page.session_state["table"] == "My scores"
@@ -132,7 +132,7 @@ def test_prompts_of_a_file_that_are_held_out_stay_so(page):
     assert page.selectbox(key="upload_held_out").value == 4, "the column is guessed by its name and its words"
     press(page, "upload_make")
     until_ended(page, "a")
-    assert "'split' holds 1 of 4 prompts out: they only check what is promised." in html.unescape(said(page))
+    assert "'split' holds 1 of 4 prompts out: they only check what is promised." in html.unescape(page_text(page))
     assert table_format.load(catalog.path_of("a")).held_out.tolist() == [False, True, False, False]
 
 
@@ -163,11 +163,11 @@ def test_the_mapping_of_nested_fields_is_shown_before_and_after(page):
     view(page, "file")
     page.file_uploader(key="tables_file_0").upload("a.jsonl", json.dumps(rows[0]).encode(), "application/json").run()
     mapping = "Each entry of 'responses' is a row: 'prompt' is the prompt and 'responses[]' the reply"
-    assert mapping in html.unescape(said(page))
+    assert mapping in html.unescape(page_text(page))
     assert page.multiselect(key="upload_values").value == ["rewards"]
     press(page, "upload_make")
     until_ended(page, "a")
-    assert mapping in html.unescape(said(page))
+    assert mapping in html.unescape(page_text(page))
     assert table_format.load(catalog.path_of("a")).replies == ("a", "b")
 
 
@@ -208,7 +208,7 @@ def test_a_build_is_begun_with_what_was_asked_for(page, monkeypatch):
     page.text_area(key="build_pasted").set_value("How?\nHow?").run()
     assert any("Your text has the same prompt" in text.value and "--" not in text.value for text in page.text)
     page.checkbox(key="build_repeats").check().run()
-    assert "1 prompt." in said(page)
+    assert "1 prompt." in page_text(page)
     page.checkbox(key="build_repeats").uncheck()
     page.text_area(key="build_pasted").set_value("How?\n <b>Why?</b> ").run()
     page.multiselect(key="build_values").set_value(["diversity", "plain_language"]).run()
@@ -252,7 +252,7 @@ def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypat
     page = opened_with(palette="humor:p99")
     view(page.switch_page("tables.py").run(), "good")
     looked_at(page)
-    assert "More replies to each prompt would help most" in said(page)
+    assert "More replies to each prompt would help most" in page_text(page)
     press(page, "good_candidates")
     ((name, kind, arguments, about, inputs),) = begun
     wanted = int(about["candidates"])
@@ -271,8 +271,8 @@ def test_where_new_replies_cannot_be_scored_no_more_are_drawn(tmp_path, monkeypa
     page = opened_with(palette="humor:p99")
     view(page.switch_page("tables.py").run(), "good")
     looked_at(page)
-    assert "More replies to each prompt would help most" in said(page)
-    assert "New replies cannot be scored on tact here, so no more can be drawn." in said(page)
+    assert "More replies to each prompt would help most" in page_text(page)
+    assert "New replies cannot be scored on tact here, so no more can be drawn." in page_text(page)
     assert not [button for button in page.button if button.key == "good_candidates"]
 
 
@@ -294,7 +294,7 @@ def looked_at(page: AppTest) -> AppTest:
 
 def test_how_good_says_what_would_help_and_where_nothing_more_can_be_drawn(page):
     looked_at(view(page, "good"))
-    assert "would help most" in said(page)
-    assert "predicted" in said(page)
-    assert "does not say how its replies were drawn" in said(page)
-    assert "Prompts by use case" in said(page)
+    assert "would help most" in page_text(page)
+    assert "predicted" in page_text(page)
+    assert "does not say how its replies were drawn" in page_text(page)
+    assert "Prompts by use case" in page_text(page)

@@ -10,7 +10,7 @@ from map_core.analysis.frontier import Frontier
 from map_core.core.jobs import Job, shared_jobs
 from map_core.data import table_format
 from map_core.text.reply_markup import reply_html
-from tests.pages.app_script import APP, said, settled
+from tests.pages.app_script import APP, page_text, settled
 from tests.tables import VALUES, make_table
 
 
@@ -48,11 +48,11 @@ def test_two_values_are_there_without_waiting_for_a_click(app):
     assert not app.exception
     assert "What is possible together" in [header.value for header in app.header]
     assert "At 0.25 nats: helpfulness up to" in told(app)
-    assert "Nothing changes until you use it" in said(app)
+    assert "Nothing changes until you use it" in page_text(app)
     assert "take_it_two" not in [button.key for button in app.button]
     app.selectbox(key="frontier_upwards").set_value(0)
     app.run()
-    assert "Choose two different values." in said(app)
+    assert "Choose two different values." in page_text(app)
 
 
 def test_a_point_is_looked_at_taken_and_undone(app):
@@ -60,17 +60,17 @@ def test_a_point_is_looked_at_taken_and_undone(app):
     assert not app.exception
     assert "You gain helpfulness" in told(app)
     assert "1.00 nats, like the best of 6.3 drafts" in told(app)
-    assert "Sample reply" in said(app)
-    assert "helpfulness p60" in said(app), "nothing is taken yet"
+    assert "Sample reply" in page_text(app)
+    assert "helpfulness p60" in page_text(app), "nothing is taken yet"
     found: Frontier = newest("frontier").result
     app.button(key="take_it_two").click().run()
     assessment = app.session_state["assessment"][1]
     assert assessment.targets[:2] == pytest.approx(found.contours[2].levels[25, :2])
     assert assessment.solution.kl == pytest.approx(1.0)
-    assert "This is your palette now." in said(app)
+    assert "This is your palette now." in page_text(app)
     assert "Your targets are now those of a point of the frontier" in app.caption[0].value
     app.button(key="undo_two").click().run()
-    assert "helpfulness p60" in said(app)
+    assert "helpfulness p60" in page_text(app)
     assert "You gain helpfulness" in told(app)
     app.button(key="clear_two").click().run()
     assert "You gain" not in told(app)
@@ -85,7 +85,7 @@ def test_a_click_is_forgotten_with_its_figure(app):
 
 def test_what_is_heard_is_text_of_the_table(app, table):
     click(app, "two", "frontier", 4, 20)
-    assert any(reply_html(reply) in said(app) for reply in table.replies[:32])
+    assert any(reply_html(reply) in page_text(app) for reply in table.replies[:32])
     assert "rests on a single reply per prompt" in told(app)
 
 
@@ -105,7 +105,7 @@ def test_all_pairs_and_the_way_into_one(table):
 def test_pairs_need_two_values(table):
     app = page("pairs")
     app.multiselect(key="pairs_values").set_value([0]).run()
-    assert "Choose two values or more." in said(app)
+    assert "Choose two values or more." in page_text(app)
 
 
 def test_three_values_at_a_budget(table):
@@ -113,11 +113,11 @@ def test_three_values_at_a_budget(table):
     assert not app.exception
     assert "At 1 nats: helpfulness up to" in told(app)
     click(app, "three", "surface", 0)
-    assert "A point of the surface of helpfulness, harmlessness and humor at 1 nats." in said(app)
+    assert "A point of the surface of helpfulness, harmlessness and humor at 1 nats." in page_text(app)
     app.button(key="take_it_three").click().run()
-    assert "This is your palette now." in said(app)
+    assert "This is your palette now." in page_text(app)
     app.selectbox(key="three_1").set_value(0).run()
-    assert "Choose three different values." in said(app)
+    assert "Choose three different values." in page_text(app)
 
 
 def test_many_lines_and_those_that_are_no_worse(table):
@@ -125,19 +125,19 @@ def test_many_lines_and_those_that_are_no_worse(table):
     assert not app.exception
     assert "24 palettes at 1 nats" in told(app)
     app.pills(key="lines_no_worse").set_value([0, 1, 2]).run()
-    shown = int(next(text for text in said(app).split(">") if "palettes are shown" in text).split()[0])
+    shown = int(next(text for text in page_text(app).split(">") if "palettes are shown" in text).split()[0])
     assert 0 < shown < 24
     assert f"{shown} palettes at 1 nats" in told(app)
     app.pills(key="lines_no_worse").set_value([]).run()
     click(app, "lines", "fan", 3)
-    assert "One of the palettes at 1 nats." in said(app)
+    assert "One of the palettes at 1 nats." in page_text(app)
 
 
 def test_one_target_moved(table):
     app = page("moved")
     assert not app.exception
     assert "The highest that" in told(app)
-    assert "90% intervals" in said(app)
+    assert "90% intervals" in page_text(app)
     app.selectbox(key="sensitivity_value").set_value(3)
     settled(app)
     assert not app.exception
@@ -145,7 +145,7 @@ def test_one_target_moved(table):
 
 
 def test_a_step_says_what_it_does_and_does_it(app):
-    assert "costs the same" in said(app)
+    assert "costs the same" in page_text(app)
     before = app.session_state["assessment"][1]
     app.button(key="step_0_1").click()
     settled(app)
@@ -156,7 +156,7 @@ def test_a_step_says_what_it_does_and_does_it(app):
     app.segmented_control(key="steps_keep").set_value("others")
     app.segmented_control(key="steps_size").set_value(0.2)
     settled(app)
-    assert "nats less" in said(app)
+    assert "nats less" in page_text(app)
     app.button(key="step_0_-1").click()
     settled(app)
     last = app.session_state["assessment"][1]
@@ -168,7 +168,7 @@ def test_a_step_says_what_it_does_and_does_it(app):
 def test_steps_of_a_palette_out_of_reach_begin_at_the_nearest(table):
     app = page(palette="helpfulness:p99;harmlessness:p99")
     assert not app.exception
-    assert "Steps start from the nearest one that is" in said(app)
+    assert "Steps start from the nearest one that is" in page_text(app)
     app.button(key="steps_nearest").click()
     settled(app)
     assert "step_0_1" in [button.key for button in app.button]
@@ -176,10 +176,10 @@ def test_steps_of_a_palette_out_of_reach_begin_at_the_nearest(table):
 
 def test_a_point_beside_a_palette_that_nothing_is_near_is_held_against_the_base_model(table):
     app = page(palette="helpfulness:p99!;harmlessness:p99!")
-    assert "unlock a value" in said(app)
+    assert "unlock a value" in page_text(app)
     click(app, "two", "frontier", 2, 25)
     assert not app.exception
-    assert "compared with the base model" in said(app)
+    assert "compared with the base model" in page_text(app)
     assert "instead of nothing." in told(app)
     assert "You asked not to lower helpfulness and harmlessness." in told(app)
 
@@ -190,7 +190,7 @@ def test_a_palette_without_targets_still_has_every_view(table):
         app.segmented_control(key="tradeoffs_view").set_value(view)
         settled(app)
         assert not app.exception
-    assert "No value has a target" in said(app)
+    assert "No value has a target" in page_text(app)
 
 
 @pytest.mark.parametrize("values", [("brevity",), VALUES[:2]])

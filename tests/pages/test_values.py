@@ -31,7 +31,7 @@ from map_core.scoring.pairwise import PairAnswer, choose_pairs
 from map_core.store import SETTING, custom_values, database, palettes
 from pages.view.session.scene import value_cards
 from pages.view.values.training import comparison_sentence, interval_sentence
-from tests.pages.app_script import APP, said
+from tests.pages.app_script import APP, page_text
 from tests.tables import make_table
 
 NURSE = Definition(
@@ -89,11 +89,11 @@ def judge(table, column: np.ndarray, id: int, right: int, of: int) -> None:
 
 def test_each_value_of_the_table_has_a_card(table):
     app = opened()
-    assert "Helpfulness" in said(app)
-    assert "No labels say how well it agrees with readers." in said(app)
-    assert "Half of all replies lie between" in said(app)
+    assert "Helpfulness" in page_text(app)
+    assert "No labels say how well it agrees with readers." in page_text(app)
+    assert "Half of all replies lie between" in page_text(app)
     app.button_group(key="values_shown").set_value("humor").run()
-    assert "What it sounds like, from low to high" in said(app)
+    assert "What it sounds like, from low to high" in page_text(app)
     assert not app.exception
 
 
@@ -106,7 +106,7 @@ def test_a_value_is_defined_in_words_and_its_scoring_begins(table, monkeypatch):
     assert made.definition.more == ("sounds like a calm nurse", "speaks softly")
     assert made.definition.colour is not None
     assert started[0][1:] == (replies_key(table), made.definition, made.id)
-    assert "are not scored on it yet" in said(app)
+    assert "are not scored on it yet" in page_text(app)
 
 
 def _wait_until_cancelled(job, *arguments):
@@ -128,7 +128,7 @@ def test_who_stops_a_scoring_stops_it_for_their_value_alone(table, monkeypatch):
     app.button(key="values_stop").click().run()
     assert not app.exception
     assert not app.get("progress")
-    assert "Stopped. What was scored is kept." in said(app)
+    assert "Stopped. What was scored is kept." in page_text(app)
     assert not theirs.wait(0.1)
     app.button(key="values_score").click().run()
     assert app.get("progress")
@@ -170,11 +170,11 @@ def test_deleting_a_value_ends_the_scoring_and_training_of_all_its_versions(tabl
 
 def test_what_cannot_be_kept_is_said_and_nothing_typed_is_lost(table):
     app = defining("Calm nurse", more="sounds like a nurse", less="sounds like a nurse")
-    assert "stands on both sides" in said(app)
+    assert "stands on both sides" in page_text(app)
     assert app.text_area(key="values_more").value == "sounds like a nurse"
     assert custom_values.list_values(database()) == ()
     app.button(key="values_define_cancel").click().run()
-    assert "Helpfulness" in said(app)
+    assert "Helpfulness" in page_text(app)
 
 
 def test_a_name_of_the_table_is_not_taken_twice(table, monkeypatch):
@@ -188,29 +188,29 @@ def test_pairs_are_judged_one_after_another_and_taken_back(table):
     column = scored(table)
     app = opened()
     app.button(key="values_judge_begin").click().run()
-    assert "Which of these two is more: Calm nurse?" in said(app)
-    assert "1 of 15" in said(app)
-    assert "standard deviations" not in said(app)  # the judge sees no scores
+    assert "Which of these two is more: Calm nurse?" in page_text(app)
+    assert "1 of 15" in page_text(app)
+    assert "standard deviations" not in page_text(app)  # the judge sees no scores
     app.button(key="values_is_first").click().run()
-    assert "2 of 15" in said(app)
+    assert "2 of 15" in page_text(app)
     app.button(key="values_is_neither").click().run()
     app.button(key="values_back").click().run()
-    assert "2 of 15" in said(app)
+    assert "2 of 15" in page_text(app)
     while "values_judging" in app.session_state:
         app.button(key="values_is_second").click().run()
     judgements = agreement.kept_judgements(database(), table, made.id, 1)
     assert len(judgements) == 15
     assert len({frozenset((judgement.first, judgement.second)) for judgement in judgements}) == 15
-    assert "of 15 judged pairs" in said(app)
-    assert agreement.basis_sentence(agreement.scorer_agreement(table, column, judgements)) in said(app)
+    assert "of 15 judged pairs" in page_text(app)
+    assert agreement.basis_sentence(agreement.scorer_agreement(table, column, judgements)) in page_text(app)
 
 
 def test_a_judged_value_gets_a_slider_with_its_word(table):
     made = custom_values.define(database(), NURSE)
     judge(table, scored(table), made.id, 12, 15)
     app = opened()
-    assert "<b>Rough</b>" in said(app)
-    assert "Puts 12 of 15 judged pairs" in said(app)
+    assert "<b>Rough</b>" in page_text(app)
+    assert "Puts 12 of 15 judged pairs" in page_text(app)
     app.button(key="values_use").click().run()
     assert custom_values.load(database(), made.id).in_use == 1
     app.switch_page("palette.py").run()
@@ -241,7 +241,7 @@ def test_what_is_not_to_be_used_needs_one_more_word(table):
     made = custom_values.define(database(), NURSE)
     judge(table, scored(table), made.id, 7, 15)
     app = opened()
-    assert "Not to be used" in said(app)
+    assert "Not to be used" in page_text(app)
     app.button(key="values_use").click().run()
     assert custom_values.load(database(), made.id).in_use == 0
     app.button(key="values_use_sure").click().run()
@@ -253,7 +253,7 @@ def test_what_is_not_to_be_used_needs_one_more_word(table):
     app.toggle(key="free_calm_nurse").set_value(False).run()
     for page in ("tradeoffs", "compare", "palettes", "report"):
         app.switch_page(f"{page}.py").run()
-        assert "calm nurse (not to be used)" in said(app), page
+        assert "calm nurse (not to be used)" in page_text(app), page
     other = AppTest.from_file(APP, default_timeout=60)
     other.session_state["plain_desk"] = True
     assert "target_calm_nurse" not in [slider.key for slider in other.run().slider]
@@ -268,7 +268,7 @@ def test_without_judgements_there_is_no_slider(table):
     custom_values.define(database(), NURSE)
     scored(table)
     app = opened()
-    assert "Has the most of it" in said(app)
+    assert "Has the most of it" in page_text(app)
     assert app.button(key="values_use").disabled
 
 
@@ -309,8 +309,8 @@ def test_a_link_that_names_a_value_that_is_not_there_says_so(table):
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["palette"] = "calm_nurse:p70"
     app.run()
-    assert "names 'calm_nurse'" in said(app)
-    assert "on the page Values" in said(app)
+    assert "names 'calm_nurse'" in page_text(app)
+    assert "on the page Values" in page_text(app)
 
 
 def test_other_words_make_a_version_that_is_judged_anew(table, monkeypatch):
@@ -327,7 +327,7 @@ def test_other_words_make_a_version_that_is_judged_anew(table, monkeypatch):
     changed = custom_values.load(database(), made.id)
     assert (changed.version, changed.in_use) == (2, 1)
     assert changed.used == NURSE
-    assert "are not scored on it yet" in said(app)
+    assert "are not scored on it yet" in page_text(app)
 
 
 def test_a_definition_can_be_taken_to_the_command_line(tmp_path):
@@ -365,7 +365,7 @@ def test_from_twenty_pairs_on_a_value_is_trained_and_the_trained_version_is_used
     assert len(asked[0]) == 30
     jobs.training_job(replies_key(table), NURSE, asked[0], made.id).wait(10)
     app.run()
-    assert "It orders 27 of 30 of your pairs as you do, the description 18. Better: yes." in said(app)
+    assert "It orders 27 of 30 of your pairs as you do, the description 18. Better: yes." in page_text(app)
     assert custom_values.load(database(), made.id).version == 1  # nothing changed yet
     app.button(key="values_train_use").click().run()
     trained = custom_values.load(database(), made.id)
@@ -374,10 +374,10 @@ def test_from_twenty_pairs_on_a_value_is_trained_and_the_trained_version_is_used
     assert scoring == [trained.definition]
     scored(table, seed=1, definition=trained.definition)
     app.run()
-    assert "Puts 27 of 30 judged pairs" in said(app)
-    assert "They are those that it was trained on, each put in order without its prompt" in said(app)
-    assert "<b>Reliable</b>" in said(app)
-    assert "This version is trained on all 30 decided pairs." in said(app)
+    assert "Puts 27 of 30 judged pairs" in page_text(app)
+    assert "They are those that it was trained on, each put in order without its prompt" in page_text(app)
+    assert "<b>Reliable</b>" in page_text(app)
+    assert "This version is trained on all 30 decided pairs." in page_text(app)
     app.button(key="values_use").click().run()
     assert custom_values.load(database(), made.id).in_use == 2
     assert not app.exception
@@ -387,7 +387,7 @@ def test_before_twenty_pairs_it_says_how_many_are_missing(table):
     made = custom_values.define(database(), NURSE)
     judge(table, scored(table), made.id, 12, 15)
     app = opened()
-    assert "From 20 decided pairs on, this value can be trained on your judgements; there are 15." in said(app)
+    assert "From 20 decided pairs on, this value can be trained on your judgements; there are 15." in page_text(app)
     assert not [one for one in app.button if one.key == "values_train"]
 
 
@@ -404,8 +404,8 @@ def test_markup_in_a_definition_is_text(table):
     custom_values.define(database(), odd)
     scored(table, definition=odd)
     app = opened(values_shown="odd")
-    assert "&lt;b&gt;Bold&lt;/b&gt;" in said(app)
-    assert "<img" not in said(app)
+    assert "&lt;b&gt;Bold&lt;/b&gt;" in page_text(app)
+    assert "<img" not in page_text(app)
 
 
 def test_a_scorer_is_described_in_the_words_of_now_where_it_is_the_same():

@@ -10,7 +10,7 @@ from map_core.store import database, table_key, votes
 from pages.view.compare import vote_link
 from pages.view.session import live_answer
 from pages.view.session import scene as scenes
-from tests.pages.app_script import APP, said
+from tests.pages.app_script import APP, page_text
 
 PALETTE = "humor:p70;helpfulness:p60"
 
@@ -29,12 +29,12 @@ def test_a_colleague_answers_each_pair_once(monkeypatch):
     monkeypatch.setattr(vote_link, "PAIRS", 3)
     page = vote_page(PALETTE)
     assert not page.exception
-    assert "Pair 1 of 3" in said(page)
-    assert "aligned model" not in said(page).lower()
+    assert "Pair 1 of 3" in page_text(page)
+    assert "aligned model" not in page_text(page).lower()
     for n, side in enumerate(("A", "B", "neither")):
         page.button(key=f"vote_{side}_{n}").click().run()
         assert not page.exception
-    assert "Thank you. That was all." in said(page)
+    assert "Thank you. That was all." in page_text(page)
     assert not [button for button in page.button if str(button.key).startswith("vote_")]
     whole = scenes.load(scenes.ALL).table
     palette = page.session_state["history"].now
@@ -57,4 +57,4 @@ def test_which_reply_is_a_differs_between_voters_and_not_between_visits():
 def test_a_palette_that_changes_nothing_has_nothing_to_vote_on():
     page = vote_page("humor:p1")
     assert not page.exception
-    assert "nothing to vote on" in said(page)
+    assert "nothing to vote on" in page_text(page)

@@ -15,7 +15,7 @@ from map_core.text.blind_votes import BlindPair, Side, blind_pair, preference_se
 from map_core.text.wording import PLAIN
 from pages.view.compare import batch
 from pages.view.session import scene
-from tests.pages.app_script import said
+from tests.pages.app_script import page_text
 from tests.pages.compare_script import begun, captions, favoured, finish, finished_by, texts
 
 
@@ -99,7 +99,7 @@ def blind(compare, desk, k: int = 1):
     generation = begun(compare, desk)
     k = k if k != generation.request.base else (k + 1) % 4
     compare.run()
-    assert "covered until they are complete" in said(compare)
+    assert "covered until they are complete" in page_text(compare)
     assert not any("<b>Reply</b>" in text for text in texts(compare))
     finish(generation, favoured(generation, k))
     compare.run()
@@ -110,7 +110,7 @@ def blind(compare, desk, k: int = 1):
 def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
     generation, k = blind(compare, desk)
     base = generation.request.base
-    page = said(compare)
+    page = page_text(compare)
     for tell in ("<b>Base model</b>", "<b>Aligned model</b>", "<dt>Effective sample size</dt>"):
         assert tell not in page
     assert not any(caption.startswith("Candidate ") for caption in captions(compare))
@@ -122,7 +122,7 @@ def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
     side = "A" if shown[0] == f"final {k}" else "B"
     compare.button(key=f"judge_is_{side}").click().run()
     assert not compare.exception
-    page = said(compare)
+    page = page_text(compare)
     assert "You preferred the aligned model." in page
     assert "The aligned reply was preferred in 1 of 1 judgement, 100%" in page
     assert "<dt>Effective sample size</dt>" in page
@@ -134,7 +134,7 @@ def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
     assert votes.list_votes(kept, key) == ()
     assert len(answers(compare)) == 3
     compare.button(key="judge_is_neither").click().run()
-    assert "You saw no difference." in said(compare)
+    assert "You saw no difference." in page_text(compare)
     assert votes.tally(kept, key) == Tally(tie=1)
 
 
@@ -142,7 +142,7 @@ def test_a_changed_palette_has_votes_of_its_own(compare, desk, kept):
     blind(compare, desk)
     compare.button(key="judge_is_A").click().run()
     compare.slider(key="target_humor").set_value(compare.slider(key="target_humor").value + 10).run()
-    assert "Nobody has judged this palette yet." in said(compare)
+    assert "Nobody has judged this palette yet." in page_text(compare)
     assert not compare.exception
 
 
@@ -152,12 +152,12 @@ def test_equal_replies_are_not_asked_about(compare, desk):
     finish(generation, favoured(generation, generation.request.base))
     compare.run()
     assert not answers(compare)
-    assert "Both replies are the same, so there is nothing to judge." in said(compare)
+    assert "Both replies are the same, so there is nothing to judge." in page_text(compare)
 
 
 def test_without_the_toggle_nothing_is_covered_and_it_can_be_turned_on_at_the_end(compare, desk):
     finished_by(compare, desk, 1)
-    assert "<dt>Effective sample size</dt>" in said(compare)
+    assert "<dt>Effective sample size</dt>" in page_text(compare)
     compare.toggle(key="judge_blind").set_value(True).run()
     assert len(answers(compare)) == 3
 
@@ -191,13 +191,13 @@ def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, kept)
     assert not compare.exception
     assert not compare.dataframe
     for number, place in enumerate((0, 2), start=1):
-        assert f"Judgement {number} of 2" in said(compare)
+        assert f"Judgement {number} of 2" in page_text(compare)
         assert table.prompts[place] in texts(compare)
         shown = [text for text in texts(compare) if text.startswith("reply")]
         assert {text.split(":")[0] for text in shown} == {f"reply {place}"}
         side = "A" if shown[0].endswith(str(picks[place])) else "B"
         compare.button(key=f"judge_is_{side}").click().run()
     assert len(compare.dataframe) == 1
-    assert "The aligned reply was preferred in 2 of 2 judgements, 100%" in said(compare)
+    assert "The aligned reply was preferred in 2 of 2 judgements, 100%" in page_text(compare)
     compare.button(key="judge_undo").click().run()
-    assert "Judgement 2 of 2" in said(compare)
+    assert "Judgement 2 of 2" in page_text(compare)
