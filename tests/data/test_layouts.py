@@ -175,17 +175,17 @@ def test_layout_is_recognised(layout: str, kind: str, tmp_path: Path) -> None:
     if layout == "a chat and its completion" and kind == "parquet":
         rows = [row | {"completion": said("No.") if row["completion"] == "No." else row["completion"]} for row in rows]
     path = written(tmp_path, rows, kind)
-    looked_at = preview(path)
+    previewed = preview(path)
     imported = import_table(path)
     table = imported.table
     assert table.prompts == tuple(prompts)
     assert table.replies == tuple(replies)
     assert table.values == tuple(rewards)
     np.testing.assert_allclose(table.rewards, np.array(list(rewards.values())).T)
-    assert looked_at.mapping
-    assert looked_at.mapping == imported.notes[0]
-    assert looked_at.guess.values == table.values
-    chosen = import_table(path, values=looked_at.guess.values, prompt_column="prompt", reply_column="reply")
+    assert previewed.mapping
+    assert previewed.mapping == imported.notes[0]
+    assert previewed.guess.values == table.values
+    chosen = import_table(path, values=previewed.guess.values, prompt_column="prompt", reply_column="reply")
     assert chosen.table.replies == table.replies
 
 

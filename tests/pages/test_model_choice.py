@@ -1,4 +1,4 @@
-"""The model of a build: chosen by everybody among what the operator offers, typed by the operator alone."""
+"""Tests of the model of a build: visitors choose among the offered ones, only operators type a name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REALLY = operator.is_operator
 
 @pytest.fixture
 def form(app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    """The view Build with two prompts, for the operator of an app that has the model "here"."""
+    """Open the view Build with two prompts, as the operator of an app with the model "here"."""
     monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
     monkeypatch.delenv(LISTED, raising=False)
     monkeypatch.setattr(files, "installed", lambda: [ModelFiles("here", Path("here"), "0" * 64, "here")])
@@ -52,7 +52,7 @@ def named(page: AppTest, model: str) -> AppTest:
 
 
 def test_only_the_token_makes_a_visitor_the_operator(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a header nor an address does; a wrong token is refused in words and kept nowhere."""
+    """Neither a header nor an address does; a wrong token is refused and stored nowhere."""
     monkeypatch.setattr(operator, "is_operator", REALLY)
     form.run()
     assert "Another model…" not in form.selectbox(key="build_model").options
@@ -65,9 +65,7 @@ def test_only_the_token_makes_a_visitor_the_operator(form: AppTest, monkeypatch:
     assert "operator_typed" not in [field.key for field in form.text_input]
 
 
-def test_a_visitor_finds_the_field_for_the_token_where_no_model_is_installed(
-    form: AppTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_token_field_is_shown_where_no_model_is_installed(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operator, "is_operator", REALLY)
     monkeypatch.setattr(files, "installed", list)
     form.run()
@@ -76,7 +74,7 @@ def test_a_visitor_finds_the_field_for_the_token_where_no_model_is_installed(
     assert form.selectbox(key="build_model").options == ["Another model…"]
 
 
-def test_the_token_is_printed_once_at_the_start_unless_the_operator_chose_it(
+def test_token_is_printed_once_unless_the_operator_set_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(operator.SETTING, raising=False)
@@ -94,9 +92,9 @@ def test_the_token_is_printed_once_at_the_start_unless_the_operator_chose_it(
         operator.print_token()
 
 
-def test_a_folder_that_is_typed_is_looked_at(form: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_typed_folder_is_checked(form: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *start_arguments, **options: begun.append(start_arguments))
     named(form, str(tmp_path / "none"))
     assert "There is no folder" in texts(form)
     assert form.button(key="build_go").disabled
@@ -107,8 +105,8 @@ def test_a_folder_that_is_typed_is_looked_at(form: AppTest, tmp_path: Path, monk
     assert f"--model={tmp_path / 'none'}" in begun[0][2]
 
 
-def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the server cannot give is said before anything begins; the key goes by the environment alone."""
+def test_build_from_a_server_stores_no_key(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing features of the server are reported before the start; the key is passed only in the environment."""
     monkeypatch.setenv("VALUE_PALETTE_API_KEY", SECRET)
     with ChatServer(SILENT, key=SECRET) as server:
         named(form, server.model())
@@ -120,21 +118,21 @@ def test_a_build_from_a_server_keeps_no_key(form: AppTest, monkeypatch: pytest.M
         press(form, "build_go")
         until_ended(form, "My prompts")
     assert jobs.status("My prompts").state is TableJobState.DONE, jobs.status("My prompts").error
-    made = table_format.load(catalog.path_of("My prompts"))
-    assert (made.values, len(made.rewards)) == (("diversity", "plain_language"), 4)
+    table = table_format.load(catalog.path_of("My prompts"))
+    assert (table.values, len(table.rewards)) == (("diversity", "plain_language"), 4)
     written = [path.read_bytes() for path in catalog.folder().rglob("*") if path.is_file()]
     assert len(written) >= 3
     assert not any(SECRET.encode() in content for content in written)
     assert SECRET not in page_text(form) + texts(form)
 
 
-def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visitors_choose_among_the_operators_models(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *start_arguments, **options: begun.append(start_arguments))
     with ChatServer(SILENT) as server:
         named(form, server.model())
         server.requests.clear()
-        # The same visit without the token: what was typed is not used any more.
+        # The same visit without the token: the typed model is no longer used.
         monkeypatch.setattr(operator, "is_operator", lambda: False)
         form.run()
         assert form.selectbox(key="build_model").options == ["here"]
@@ -146,32 +144,32 @@ def test_others_choose_only_what_the_operator_names(form: AppTest, monkeypatch: 
         form.selectbox(key="build_model").set_value(server.model()).run()
         press(form, "build_go")
         assert f"--model={server.model()}" in begun[0][2]
-    # With the list, nobody types a model, the operator neither.
+    # With a list, nobody types a model, not even the operator.
     monkeypatch.setattr(operator, "is_operator", lambda: True)
     form.run()
     assert model_choice.OTHER not in form.selectbox(key="build_model").proto.options
     assert "Another model…" not in form.selectbox(key="build_model").options
 
 
-def test_a_model_that_may_not_be_named_begins_nothing(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forbidden_model_starts_nothing(form: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *start_arguments, **options: begun.append(start_arguments))
     make = named(form, "/etc")
     monkeypatch.setattr(operator, "is_operator", lambda: False)
     monkeypatch.setattr(files, "installed", list)
     make.run()
-    assert [one.key for one in make.selectbox if one.key == "build_model"] == []
+    assert [box.key for box in make.selectbox if box.key == "build_model"] == []
     assert "No model is on this machine yet" in page_text(make)
     assert not begun
 
 
-def test_no_server_is_called_because_a_file_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any table may name any server; only one that was named here, or that the operator lists, is called."""
+def test_no_server_is_called_because_a_file_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table may name any server; only listed ones, or those named on this machine, are called."""
     monkeypatch.delenv(LISTED, raising=False)
-    made = make_table(prompts=4, candidates=4)
+    table = make_table(prompts=4, candidates=4)
     model = "tiny@http://127.0.0.1:9/v1"
-    told = {**made.metadata, "model": {"name": model}, "engine": {"name": "remote"}}
-    table_format.save(replace(made, metadata=told), tmp_path / "built.parquet")
+    recorded = {**table.metadata, "model": {"name": model}, "engine": {"name": "remote"}}
+    table_format.save(replace(table, metadata=recorded), tmp_path / "built.parquet")
     import_file(tmp_path / "built.parquet", tmp_path / "table.parquet", name="theirs.parquet")
     handed_in = table_format.load_metadata(tmp_path / "table.parquet")
     for metadata in (handed_in, table_format.load_metadata(tmp_path / "built.parquet")):

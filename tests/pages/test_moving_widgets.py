@@ -1,4 +1,4 @@
-"""A widget that somebody moves faster than the page is drawn: the page must not put it back to where it was."""
+"""Tests of widgets that move faster than the page reruns: a rerun must not reset them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def page(app, request):
     return app.switch_page(request.param).run()
 
 
-def test_a_slider_that_was_moved_is_not_put_back(page):
-    """Streamlit's ``set_value`` makes a browser forget what a hand did since the value was sent."""
+def test_moved_slider_is_not_reset(page):
+    """Streamlit's ``set_value`` makes a browser discard moves since the value was sent."""
     for percentile in (61, 62):
         page.slider(key="target_humor").set_value(percentile).run()
         slider = page.slider(key="target_humor")
@@ -26,7 +26,7 @@ def test_a_slider_that_was_moved_is_not_put_back(page):
         assert page.session_state["history"].now.targets["humor"].percentile == percentile
 
 
-def test_a_slider_follows_what_happened_elsewhere(page):
+def test_slider_follows_other_changes(page):
     page.slider(key="target_humor").set_value(72).run()
     history = page.session_state["history"]
     page.session_state["history"] = replace(history, position=0)  # as undo does
@@ -34,8 +34,8 @@ def test_a_slider_follows_what_happened_elsewhere(page):
     assert (slider.value, slider.proto.value, slider.proto.set_value) == (60, [60.0], True)
 
 
-def test_a_slider_that_is_drawn_anew_begins_with_the_target(app, table):
-    """Other ends make another widget, which begins with its default: the target, and not the lower end."""
+def test_new_slider_starts_at_the_target(app, table):
+    """Other ends make a new widget, which starts at its default: the target and not the lower end."""
     app.slider(key="target_humor").set_value(72).run()
     app.selectbox(key="use_case").set_value("Stories").run()
     for page in ("compare.py", "palette.py"):
@@ -46,7 +46,7 @@ def test_a_slider_that_is_drawn_anew_begins_with_the_target(app, table):
         assert app.session_state["history"].now.targets["humor"].percentile == 72
 
 
-def test_toggles_pills_and_the_use_case_are_not_put_back(app):
+def test_toggles_pills_and_the_use_case_are_not_reset(app):
     app.toggle(key="locked_humor").set_value(True).run()
     app.selectbox(key="use_case").set_value("Stories").run()
     assert not app.toggle(key="locked_humor").proto.set_value
@@ -57,10 +57,10 @@ def test_toggles_pills_and_the_use_case_are_not_put_back(app):
     assert not app.button_group(key="steered").proto.set_value
 
 
-def test_a_wish_on_a_phone_is_not_put_back(table):
-    held = meetings.open_meeting(database(), "Tone", ALL, table_key(table))
+def test_slider_on_a_phone_is_not_reset(table):
+    meeting = meetings.open_meeting(database(), "Tone", ALL, table_key(table))
     phone = AppTest.from_file(APP, default_timeout=60)
-    phone.query_params["meeting"] = held.code
+    phone.query_params["meeting"] = meeting.code
     phone.switch_page("join.py").run()
     phone.toggle(key="ask_humor").set_value(True).run()
     assert not phone.toggle(key="ask_humor").proto.set_value
@@ -69,13 +69,13 @@ def test_a_wish_on_a_phone_is_not_put_back(table):
     assert (slider.value, slider.proto.set_value) == (71, False)
 
 
-def test_the_slider_of_a_value_that_is_kept_stands_at_its_base_level(page):
+def test_slider_of_a_kept_value_is_at_its_base_level(page):
     history = page.session_state["history"]
-    kept = replace(history.now.targets["humor"], percentile=80.0, keep=True)
-    palette = replace(history.now, targets={**history.now.targets, "humor": kept})
+    target = replace(history.now.targets["humor"], percentile=80.0, keep=True)
+    palette = replace(history.now, targets={**history.now.targets, "humor": target})
     page.session_state["history"] = history.with_step(replace(history.steps[-1], palette=palette))
     base = page.run().slider(key="target_humor").value
     assert base != 80
-    freed = replace(palette, targets={**palette.targets, "humor": replace(kept, keep=False)})
+    freed = replace(palette, targets={**palette.targets, "humor": replace(target, keep=False)})
     page.session_state["history"] = history.with_step(replace(history.steps[-1], palette=freed))
     assert page.run().slider(key="target_humor").value == 80

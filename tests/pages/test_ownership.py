@@ -1,4 +1,4 @@
-"""Whoever has the address of a generation may watch it; only the viewer who started it may stop or steer it."""
+"""Tests of the ownership of a generation: everybody with its address watches it, only its viewer controls it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.pages.compare_script import Desk, begun, texts, write
 
 @pytest.fixture
 def watching(compare: AppTest, desk: Desk):
-    """A second viewer, who opens an address of the first one's page Listen."""
+    """Open an address of the first viewer's page Listen as a second viewer."""
 
     def open_address(**parameters: str) -> AppTest:
-        other = AppTest.from_file(APP, default_timeout=60)
-        other.session_state["plain_desk"] = True
-        other.run()
+        second_app = AppTest.from_file(APP, default_timeout=60)
+        second_app.session_state["plain_desk"] = True
+        second_app.run()
         for name, value in parameters.items():
-            other.query_params[name] = value
-        return other.switch_page("compare.py").run()
+            second_app.query_params[name] = value
+        return second_app.switch_page("compare.py").run()
 
     return open_address
 
@@ -33,26 +33,26 @@ def watching(compare: AppTest, desk: Desk):
 def test_a_second_viewer_watches_and_cannot_stop(compare: AppTest, desk: Desk, watching):
     generation = begun(compare, desk)
     write(generation, "so far")
-    other = watching(generation=generation.id)
-    assert not other.exception
-    assert any("so far" in text for text in texts(other)), "the address shows what is being written"
-    assert other.button(key="stop").disabled
+    second_app = watching(generation=generation.id)
+    assert not second_app.exception
+    assert any("so far" in text for text in texts(second_app)), "the address shows what is being written"
+    assert second_app.button(key="stop").disabled
     assert not compare.run().button(key="stop").disabled
     before = dict(generation.weights)
-    other.slider(key="target_humor").set_value(other.slider(key="target_humor").value + 10).run()
+    second_app.slider(key="target_humor").set_value(second_app.slider(key="target_humor").value + 10).run()
     assert dict(generation.weights) == before
 
 
 def test_a_second_viewers_own_request_and_chat_leave_the_first_ones_running(compare: AppTest, desk: Desk, watching):
     first = begun(compare, desk)
-    other = watching(generation=first.id)
-    other.button(key="generate").click().run()
+    second_app = watching(generation=first.id)
+    second_app.button(key="generate").click().run()
     assert len(desk.made) == 2
     assert not first.ended
     second = desk.made[1]
     assert second.viewer
     assert second.viewer != first.viewer
-    other.button(key="stop").click().run()
+    second_app.button(key="stop").click().run()
     assert second.snapshot().phase is Phase.CANCELLED
     assert not first.ended
     compare.run().button(key="stop").click().run()
@@ -65,11 +65,11 @@ def test_a_second_viewer_watches_many_prompts_and_cannot_stop_them(compare: AppT
     compare.number_input(key="candidates_k").set_value(4)
     compare.button(key="many_start").click().run()
     work = next(reversed(batch._batches().values()))
-    other = watching(many=work.id)
-    assert not other.exception
-    assert "of 2 prompts are answered" in page_text(other)
-    assert other.button(key="many_stop").disabled
-    other.button(key="many_start").click().run()
+    second_app = watching(many=work.id)
+    assert not second_app.exception
+    assert "of 2 prompts are answered" in page_text(second_app)
+    assert second_app.button(key="many_stop").disabled
+    second_app.button(key="many_start").click().run()
     assert len(batch._batches()) >= 2
     assert not work.ended, "a batch of another viewer goes on when one's own begins"
     compare.run().button(key="many_stop").click().run()
@@ -79,7 +79,7 @@ def test_a_second_viewer_watches_many_prompts_and_cannot_stop_them(compare: AppT
         assert prompt_batch.wait(10)
 
 
-def test_emptying_what_streamlit_remembers_ends_no_work(compare: AppTest, desk: Desk):
+def test_clearing_streamlits_caches_ends_no_work(compare: AppTest, desk: Desk):
     compare.button_group(key="how_many").set_value("many").run()
     compare.number_input(key="many_count").set_value(2)
     compare.number_input(key="candidates_k").set_value(4)
@@ -103,11 +103,11 @@ def test_the_same_person_in_another_tab_stops_their_own_work(compare: AppTest, d
     generation = begun(compare, desk)
     assert generation.viewer == ann.id, "limits and turns are the person's, in whatever tab"
     write(generation, "so far")
-    again = watching(generation=generation.id)
-    assert not again.button(key="stop").disabled
+    own_tab = watching(generation=generation.id)
+    assert not own_tab.button(key="stop").disabled
     monkeypatch.setattr(visitor_header, "read", lambda headers: ben)
-    other = watching(generation=generation.id)
-    assert other.button(key="stop").disabled
+    second_app = watching(generation=generation.id)
+    assert second_app.button(key="stop").disabled
     monkeypatch.setattr(visitor_header, "read", lambda headers: ann)
-    again.button(key="stop").click().run()
+    own_tab.button(key="stop").click().run()
     assert generation.snapshot().phase is Phase.CANCELLED

@@ -1,4 +1,4 @@
-"""What the front end consists of goes out compressed, once for all browsers, and is the same when it is unpacked."""
+"""Tests of compressed front-end files: compressed once for all browsers, and unchanged when unpacked."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ANSWERS = {
 
 
 @pytest.fixture
-def asked() -> Counter[str]:
+def inner_requests() -> Counter[str]:
     return Counter()
 
 
 @pytest.fixture
-def app(asked) -> Packed:
+def app(inner_requests) -> Packed:
     async def inner(scope, receive, send):
-        asked[scope["path"]] += 1
+        inner_requests[scope["path"]] += 1
         if scope["path"] == "/":
             await HTMLResponse(PAGE)(scope, receive, send)
             return
@@ -54,19 +54,19 @@ def get(app: Packed, path: str, **headers: str) -> tuple[int, dict[str, str], by
         return {"type": "http.request"}
 
     asyncio.run(app({"type": "http", "method": "GET", "path": path, "headers": raw}, receive, send))
-    told = {name.decode(): text.decode() for name, text in sent[0]["headers"]}
-    return sent[0]["status"], told, b"".join(message.get("body", b"") for message in sent[1:])
+    response_headers = {name.decode(): text.decode() for name, text in sent[0]["headers"]}
+    return sent[0]["status"], response_headers, b"".join(message.get("body", b"") for message in sent[1:])
 
 
 @pytest.mark.parametrize("path", ["/static/js/a.js", "/sub/static/js/a.js"])
-def test_a_script_is_compressed_once_for_all(app, asked, path):
+def test_script_is_compressed_once(app, inner_requests, path):
     for _ in range(3):
-        status, told, body = get(app, path, accept_encoding="gzip, br")
-        assert (status, told["content-encoding"], told["etag"]) == (200, "gzip", 'W/"1"')
-        assert int(told["content-length"]) == len(body) < len(SCRIPT) / 10
-        assert "accept-encoding" in told["vary"].lower()
+        status, response_headers, body = get(app, path, accept_encoding="gzip, br")
+        assert (status, response_headers["content-encoding"], response_headers["etag"]) == (200, "gzip", 'W/"1"')
+        assert int(response_headers["content-length"]) == len(body) < len(SCRIPT) / 10
+        assert "accept-encoding" in response_headers["vary"].lower()
         assert gzip.decompress(body) == SCRIPT
-    assert asked[path] == 1
+    assert inner_requests[path] == 1
 
 
 @pytest.mark.parametrize(
@@ -80,49 +80,49 @@ def test_a_script_is_compressed_once_for_all(app, asked, path):
         ("/_stcore/health", {"accept_encoding": "gzip"}),
     ],
 )
-def test_all_else_goes_out_as_it_is(app, path, headers):
-    status, told, body = get(app, path, **headers)
+def test_other_responses_are_unchanged(app, path, headers):
+    status, response_headers, body = get(app, path, **headers)
     assert (status, body) == (200, ANSWERS[path][0])
-    assert "content-encoding" not in told
+    assert "content-encoding" not in response_headers
 
 
-def test_what_is_not_there_is_not_kept(app, asked):
+def test_missing_files_are_not_cached(app, inner_requests):
     for _ in range(2):
         assert get(app, "/static/js/none.js", accept_encoding="gzip")[0] == 404
-    assert asked["/static/js/none.js"] == 2
+    assert inner_requests["/static/js/none.js"] == 2
 
 
-def test_the_page_in_place_of_a_missing_script_is_not_kept():
-    """Streamlit answers any path that it does not have with its page and 200."""
+def test_page_in_place_of_a_missing_script_is_not_cached():
+    """Streamlit answers a missing path with its page and status 200."""
 
     async def inner(scope, receive, send):
         await HTMLResponse(PAGE * 100)(scope, receive, send)
 
     app = Packed(inner)
     for number in range(3):
-        status, told, body = get(app, f"/static/js/none-{number}.js", accept_encoding="gzip")
+        status, response_headers, body = get(app, f"/static/js/none-{number}.js", accept_encoding="gzip")
         assert (status, body) == (200, PAGE * 100)
-        assert "content-encoding" not in told
+        assert "content-encoding" not in response_headers
     assert (app._copies, app._held) == ({}, 0)
 
 
-def test_the_page_is_told_where_the_server_is(app):
-    _, told, page = get(app, "/", accept="text/html")
+def test_page_contains_the_address_of_the_server(app):
+    _, response_headers, page = get(app, "/", accept="text/html")
     script = page.removeprefix(b"<head><script>").partition(b"</script></head>")[0]
-    # Relative as the page's scripts are: it holds at /sub/tradeoffs, and behind a proxy that takes /sub off.
+    # Relative like the page's scripts, so it works at /sub/tradeoffs and behind a proxy that strips /sub.
     assert script == b'window.__streamlit = { BACKEND_BASE_URL: new URL(".", location.href).href };'
-    assert told["content-length"] == str(len(page))
+    assert response_headers["content-length"] == str(len(page))
 
 
-def test_the_page_says_itself_why_it_may_stay_empty(app):
-    _, told, page = get(app, "/", accept="text/html")
+def test_page_explains_why_it_may_stay_empty(app):
+    _, response_headers, page = get(app, "/", accept="text/html")
     sentence = page.partition(b"<body>app")[2].removesuffix(b"</body>")
     assert b"does not let web sockets through" in sentence
     assert b"<script" not in sentence, "a content policy may forbid scripts within the page"
-    assert told["content-length"] == str(len(page))
+    assert response_headers["content-length"] == str(len(page))
 
 
-def test_a_font_that_the_theme_does_not_use_is_not_asked_for(app):
+def test_unused_font_is_not_requested(app):
     assert b"SourceSans" not in get(app, "/", accept="text/html")[2]
     sheet = gzip.decompress(get(app, "/static/css/a.css", accept_encoding="gzip")[2])
     assert sheet == b"p{color:red}" * 200
@@ -132,8 +132,8 @@ async def left():
     return {"type": "http.disconnect"}
 
 
-def test_a_visitor_who_leaves_in_the_middle_of_a_script_breaks_it_for_nobody_else(tmp_path):
-    """Starlette reads a file in parts of 64 kB, and no further once the visitor has left."""
+def test_visitor_who_leaves_during_a_script_breaks_it_for_nobody(tmp_path):
+    """Starlette reads a file in parts of 64 kB, and stops once the visitor has left."""
     script = tmp_path / "a.js"
     script.write_bytes(SCRIPT * 20)
 
@@ -148,7 +148,7 @@ def test_a_visitor_who_leaves_in_the_middle_of_a_script_breaks_it_for_nobody_els
     async def broken_off(message):
         parts.append(message)
 
-    # What the copy is protected from: the same visitor, without it.
+    # The failure that the copy prevents: the same visitor, without the middleware.
     asyncio.run(inner({"type": "http", "method": "GET", "path": "/", "headers": []}, left, broken_off))
     assert sum(len(part.get("body", b"")) for part in parts) < len(SCRIPT) * 20
 
@@ -159,8 +159,8 @@ def test_a_visitor_who_leaves_in_the_middle_of_a_script_breaks_it_for_nobody_els
 
 
 @pytest.mark.parametrize("length", [None, str(len(SCRIPT)).encode()], ids=["no length", "its length"])
-def test_an_answer_that_ends_too_early_is_not_kept(length):
-    """A file that is shorter than it said, or an app that stops without a word."""
+def test_truncated_response_is_not_cached(length):
+    """A file shorter than its length, or an app that stops without an error."""
 
     async def inner(scope, receive, send):
         headers = [(b"content-type", b"text/javascript"), *([(b"content-length", length)] if length else [])]
@@ -172,7 +172,7 @@ def test_an_answer_that_ends_too_early_is_not_kept(length):
     assert app._copies == {}
 
 
-def test_a_script_that_several_ask_for_at_once_is_held_once():
+def test_concurrent_requests_for_a_script_share_one_copy():
     async def inner(scope, receive, send):
         await asyncio.sleep(0)
         await Response(SCRIPT, media_type="text/javascript")(scope, receive, send)
@@ -187,5 +187,5 @@ def test_a_script_that_several_ask_for_at_once_is_held_once():
         await asyncio.gather(*(app(dict(scope), nowhere, nowhere) for _ in range(8)))
 
     asyncio.run(ask())
-    (held,) = app._copies.values()
-    assert app._held == sum(len(message.get("body", b"")) for message in held)
+    (copy,) = app._copies.values()
+    assert app._held == sum(len(message.get("body", b"")) for message in copy)

@@ -1,4 +1,4 @@
-"""What pages say names their own buttons and boxes, and nothing that only the command line has."""
+"""Tests of messages on pages: they name buttons and boxes of the pages, and no option of the command line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pages.view.shell import page_words
 from tests import ROOT
 from tests.tables import make_table
 
-#: What only the command line, a shell or an operator has.
+#: Words that only the command line, a shell or an operator knows.
 FOREIGN = re.compile(r"(?<![\w-])--[a-z]|`|python -m|\bpip \b|VALUE_PALETTE_|same command")
 #: Packages whose messages reach pages by the commands that pages start, and modules in them with other messages.
 PACKAGES = ("core", "data", "building", "tuning", "scoring")
@@ -60,7 +60,7 @@ NOT_ON_PAGES = {
 
 
 def constants(path: Path) -> Iterator[tuple[int, str]]:
-    """Every string of a module that is no docstring, with its line."""
+    """Return every string of a module that is no docstring, with its line."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documents = {
         id(node.body[0].value)
@@ -74,7 +74,7 @@ def constants(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def test_messages_that_reach_pages_have_their_options_from_the_remedies():
+def test_messages_on_pages_take_options_from_the_remedies():
     problems = [
         f"{name}:{line}: {text.strip()[:90]}"
         for package in PACKAGES
@@ -86,41 +86,41 @@ def test_messages_that_reach_pages_have_their_options_from_the_remedies():
     assert not problems, "\n".join(problems)
 
 
-def test_exceptions_to_that_are_there():
+def test_exceptions_exist():
     assert [name for name in NOT_ON_PAGES if not (ROOT / "map_core" / name).exists()] == []
 
 
-def test_every_remedy_has_words_of_the_page():
+def test_every_remedy_has_words_for_pages():
     assert set(page_words.WORDS) == set(remedies.ALL)
     assert not [words for words in page_words.WORDS.values() if FOREIGN.search(words)]
 
 
 @pytest.mark.parametrize("remedy", remedies.ALL, ids=lambda remedy: remedy.words[:30])
-def test_a_remedy_is_replaced_wherever_it_stands(remedy: remedies.Remedy):
+def test_remedy_is_replaced_anywhere_in_a_message(remedy: remedies.Remedy):
     message = f"Row 3 is odd: {remedy.of('a.b, (c)')} What was made is kept."
-    said = page_words.of(InputError(message))
-    assert not FOREIGN.search(said)
-    assert said.startswith("Row 3 is odd:") or remedy is remedies.SYSTEM_MESSAGE
-    assert said.endswith("What was made is kept.")
+    text = page_words.of(InputError(message))
+    assert not FOREIGN.search(text)
+    assert text.startswith("Row 3 is odd:") or remedy is remedies.SYSTEM_MESSAGE
+    assert text.endswith("What was made is kept.")
 
 
-def test_pages_draw_no_message_as_it_comes():
+def test_pages_draw_no_raw_message():
     allowed = {
         "pages/view/shell/page_words.py",
         "pages/view/shell/settings_check.py",  # the server's log
-        "pages/view/shell/server_limits.py",  # an answer to an upload, without a name of an option
+        "pages/view/shell/server_limits.py",  # the response to an upload, which names no option
         "pages/view/compare/generator.py",  # split there, and drawn by compare.py
-        "pages/view/session/scene.py",  # for whoever has set the table
+        "pages/view/session/scene.py",  # for the operator who set the table
     }
-    found = {
+    violations = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "pages").rglob("*.py")
         if re.search(r"\bstr\((job\.)?error\)", path.read_text(encoding="utf-8"))
     }
-    assert found <= allowed
+    assert violations <= allowed
 
 
-def test_labels_that_they_name_are_on_the_pages():
+def test_labels_in_remedies_are_on_the_pages():
     drawn = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "pages").rglob("*.py"))
     drawn += "\n".join(title for title, *_ in ROUTES.values())
     for words in page_words.WORDS.values():
@@ -129,7 +129,7 @@ def test_labels_that_they_name_are_on_the_pages():
 
 
 def messages(tmp_path: Path) -> Iterator[str]:
-    """Real messages, as they are raised."""
+    """Yield real messages as they are raised."""
     table = make_table(prompts=4, candidates=4)
 
     def raised(call) -> str:
@@ -151,9 +151,9 @@ def messages(tmp_path: Path) -> Iterator[str]:
 
 
 def test_real_messages_in_the_words_of_a_page(tmp_path: Path):
-    said = list(messages(tmp_path))
-    with_options = [message for message in said if FOREIGN.search(message)]
+    texts = list(messages(tmp_path))
+    with_options = [message for message in texts if FOREIGN.search(message)]
     assert len(with_options) >= 7
-    for message in said:
+    for message in texts:
         assert not FOREIGN.search(page_words.of(message)), page_words.of(message)
         print(page_words.of(message))

@@ -1,4 +1,4 @@
-"""Palettes that are assessed for several viewers: once each, without waiting for each other, and freed after use."""
+"""Tests of the cache of assessed palettes: once per palette, without blocking other viewers, and freed after use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def at(scene: Scene, percentile: float) -> Palette:
 
 
 class Blocked:
-    """The assessment of one palette, which waits until it is released; others go through."""
+    """A fake assessment that blocks for one palette until released; others pass."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, percentile: float, scene: Scene) -> None:
         self.begun, self.released = threading.Event(), threading.Event()
@@ -51,7 +51,7 @@ class Blocked:
         monkeypatch.setattr(scenes, "assess", blocking)
 
 
-def test_a_viewer_does_not_wait_for_another_ones_palette(monkeypatch):
+def test_viewers_do_not_wait_for_each_others_palettes(monkeypatch):
     scene = make_scene()
     blocked = Blocked(monkeypatch, 55.0, scene)
     with ThreadPoolExecutor(2) as pool:
@@ -66,7 +66,7 @@ def test_a_viewer_does_not_wait_for_another_ones_palette(monkeypatch):
         assert first.result(SECONDS).assessment.solution is not None
 
 
-def test_a_palette_that_two_viewers_ask_for_is_assessed_once(monkeypatch):
+def test_palette_of_two_viewers_is_assessed_once(monkeypatch):
     scene = make_scene()
     blocked = Blocked(monkeypatch, 55.0, scene)
     with ThreadPoolExecutor(2) as pool:
@@ -78,17 +78,17 @@ def test_a_palette_that_two_viewers_ask_for_is_assessed_once(monkeypatch):
     assert blocked.calls == 1
 
 
-def test_a_palette_that_failed_is_tried_again(monkeypatch):
+def test_failed_palette_is_retried(monkeypatch):
     scene = make_scene()
     with monkeypatch.context() as patch:
-        patch.setattr(scenes, "assess", lambda *given, **options: 1 / 0)
+        patch.setattr(scenes, "assess", lambda *arguments, **options: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             palette_cache.assessed_palette(scene, at(scene, 55.0))
     assert palette_cache._known(scene, at(scene, 55.0)) is None
     assert palette_cache.assessed_palette(scene, at(scene, 55.0)).assessment.solution is not None
 
 
-def test_as_many_are_remembered_of_a_table_as_there_is_room_for(monkeypatch):
+def test_cache_of_a_table_is_bounded(monkeypatch):
     scene = make_scene()
     monkeypatch.setattr(palette_cache, "MAX_REMEMBERED", 2)
     for percentile in (52.0, 54.0, 56.0):
@@ -97,7 +97,7 @@ def test_as_many_are_remembered_of_a_table_as_there_is_room_for(monkeypatch):
     assert known == [False, True, True]
 
 
-def test_a_table_that_nobody_looks_at_is_freed_with_all_that_is_known_of_it():
+def test_unused_table_is_freed_with_its_results():
     scene = make_scene(seed=4)
     palette_cache.assessed_palette(scene, at(scene, 55.0))
     oracle, gone = weakref.ref(scene.oracle), weakref.ref(scene)
@@ -108,18 +108,18 @@ def test_a_table_that_nobody_looks_at_is_freed_with_all_that_is_known_of_it():
 
 
 class Cycle:
-    """An object that is held by nothing but itself."""
+    """An object that only references itself."""
 
     def __init__(self) -> None:
         self.own = self
 
 
-def test_what_was_frozen_is_freed_at_the_next_load_when_nobody_holds_it():
-    held = Cycle()
-    gone = weakref.ref(held)
+def test_frozen_garbage_is_freed_at_the_next_load():
+    cycle = Cycle()
+    gone = weakref.ref(cycle)
     try:
         garbage.freeze_loaded()
-        del held
+        del cycle
         gc.collect()
         assert gone() is not None, "a collection passes over what is frozen"
         garbage.freeze_loaded()
@@ -128,14 +128,14 @@ def test_what_was_frozen_is_freed_at_the_next_load_when_nobody_holds_it():
         gc.freeze()
 
 
-def test_what_visits_leave_in_cycles_is_freed_within_seconds():
+def test_reference_cycles_of_visits_are_freed_within_seconds():
     class Left:
-        """An object that only a cycle holds."""
+        """An object in a reference cycle."""
 
-    left = Left()
-    left.itself = left  # type: ignore[attr-defined]
-    freed = weakref.ref(left)
-    del left
+    unreachable = Left()
+    unreachable.itself = unreachable  # type: ignore[attr-defined]
+    freed = weakref.ref(unreachable)
+    del unreachable
     ended = garbage.collect_regularly(0.05)
     try:
         until(lambda: freed() is None, what="the cycle is freed")

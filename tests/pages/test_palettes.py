@@ -1,4 +1,4 @@
-"""The page Library as a script: saving, taking, versions, presets, side by side, blends, timeline, links, files."""
+"""Tests of the page Library as a script: saving, use, versions, presets, side by side, blends, timeline, files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pages.view.session import scene as scenes
 from tests.pages.app_script import APP, opened, page_text
 from tests.tables import VALUES
 
-#: Background work whose end some page has drawn.
+#: Background jobs whose result a page has drawn.
 _seen: set[object] = set()
 WARM = Palette(ALL, {name: Target(55.0, free=name != "humor") for name in VALUES})
 
@@ -44,7 +44,7 @@ def view(page: AppTest, name: str) -> AppTest:
 
 
 def settled(page: AppTest) -> AppTest:
-    """The page once the background work that it began has ended."""
+    """Run the page again once its background work has ended, and return it."""
     while new := [job for job in list(shared_jobs()._jobs.values()) if job not in _seen]:
         for job in new:
             assert job.wait(60)
@@ -69,7 +69,7 @@ def now(page: AppTest) -> Palette:
 
 
 def put(page: AppTest, palette: Palette, what: str) -> None:
-    """One more step of the palette's history, as another page would make it."""
+    """Add a step to the palette's history, as another page would."""
     step = palette_state.HistoryStep(palette, what, datetime.now(UTC))
     page.session_state["history"] = page.session_state["history"].with_step(step)
 
@@ -89,40 +89,40 @@ def test_empty_states_say_what_to_do(page):
     assert "Nothing has changed yet" in page_text(page)
 
 
-def test_saved_used_renamed_deleted_and_back(page):
+def test_save_use_rename_delete_and_restore(page):
     before = now(page)
     save(page, "Support, *calm*", "Asked for by <b>the board</b>.")
-    (one,) = palettes.list_palettes(database())
-    assert (one.name, one.note, one.palette) == ("Support, *calm*", "Asked for by <b>the board</b>.", before)
-    assert one.table_key
+    (saved,) = palettes.list_palettes(database())
+    assert (saved.name, saved.note, saved.palette) == ("Support, *calm*", "Asked for by <b>the board</b>.", before)
+    assert saved.table_key
     assert page.text_input(key="save_name").value == ""
     assert "Support, *calm*" in page_text(page)
     assert "Asked for by <b>the board</b>." in [text.value for text in page.text]
     assert "1 version" in page_text(page)
     palettes.save(database(), WARM, "Warm")
     settled(page.run())
-    press(page, f"saved_use_{one.id + 1}")
+    press(page, f"saved_use_{saved.id + 1}")
     assert now(page) == WARM
     assert "Switched to Warm" in page_text(page)
-    page.text_input(key=f"rename_name_{one.id}").set_value("Support")
-    press(page, f"rename_{one.id}")
-    assert palettes.load(database(), one.id).name == "Support"
-    press(page, f"saved_delete_{one.id}")
-    assert [left.name for left in palettes.list_palettes(database())] == ["Warm"]
+    page.text_input(key=f"rename_name_{saved.id}").set_value("Support")
+    press(page, f"rename_{saved.id}")
+    assert palettes.load(database(), saved.id).name == "Support"
+    press(page, f"saved_delete_{saved.id}")
+    assert [palette.name for palette in palettes.list_palettes(database())] == ["Warm"]
     assert "Support was deleted" in page_text(page)
     press(page, "undelete")
-    assert palettes.load(database(), one.id).note == "Asked for by <b>the board</b>."
+    assert palettes.load(database(), saved.id).note == "Asked for by <b>the board</b>."
 
 
-def test_a_name_that_is_taken_is_asked_about(page):
+def test_taken_name_is_a_question(page):
     save(page, "Warm")
     put(page, WARM, "Set humor.")
     save(page, " warm ", "For the board.")
     assert "There is already a saved palette called Warm. Nothing is saved yet." in page_text(page)
     assert len(palettes.list_palettes(database())) == 1
     press(page, "save_over")
-    (one,) = palettes.list_palettes(database())
-    assert (one.name, one.version, one.palette, one.note) == ("Warm", 2, WARM, "For the board.")
+    (existing,) = palettes.list_palettes(database())
+    assert (existing.name, existing.version, existing.palette, existing.note) == ("Warm", 2, WARM, "For the board.")
     assert "save_over" not in [button.key for button in page.button]
     save(page, "Warm")
     assert r"Save as Warm \(2\)" in [button.label for button in page.button]  # Markdown
@@ -131,7 +131,7 @@ def test_a_name_that_is_taken_is_asked_about(page):
     assert "Warm (2) is saved." in page_text(page)
 
 
-def test_what_is_refused_is_said_at_the_list(page):
+def test_refusal_is_shown_at_the_list(page):
     save(page, "Support")
     save(page, "Board")
     board = palettes.named(database(), "Board")
@@ -141,7 +141,7 @@ def test_what_is_refused_is_said_at_the_list(page):
     assert palettes.load(database(), board.id).name == "Board"
 
 
-def test_what_was_taken_is_said_on_its_own_page_alone(page):
+def test_confirmation_of_use_is_on_its_own_page_only(page):
     palettes.save(database(), WARM, "Warm")
     settled(page.run())
     press(page, f"saved_use_{palettes.named(database(), 'Warm').id}")
@@ -155,36 +155,36 @@ def test_what_was_taken_is_said_on_its_own_page_alone(page):
 
 def test_a_further_change_is_saved_as_a_version(page):
     save(page, "Support")
-    (one,) = palettes.list_palettes(database())
+    (saved,) = palettes.list_palettes(database())
     assert "save_version" not in [button.key for button in page.button]
     page.switch_page("palette.py").run()
     page.slider(key="target_humor").set_value(52).run()
     page.switch_page("palettes.py").run()
     press(page, "save_version")
     assert "Support now has version 2" in page_text(page)
-    first, second = palettes.versions(database(), one.id)
+    first, second = palettes.versions(database(), saved.id)
     assert second.palette.targets["humor"].percentile == 52
     assert second.what == "Set humor to p52."
-    press(page, f"version_use_{one.id}_1")
+    press(page, f"version_use_{saved.id}_1")
     assert now(page) == first.palette
     assert page.button(key="save_version").label == "Save as version 3 of Support"
-    palettes.update(database(), one.id, WARM)
+    palettes.update(database(), saved.id, WARM)
     settled(page.run())
     press(page, "save_version")
     assert "2, 3" in page_text(page)
-    assert [version.number for version in palettes.versions(database(), one.id)] == [1, 2, 3, 4]
+    assert [version.number for version in palettes.versions(database(), saved.id)] == [1, 2, 3, 4]
 
 
-def test_a_palette_of_another_table_is_shown_and_not_used(page):
-    other = palettes.save(database(), Palette("War", {"wit": Target(70.0)}), "Elsewhere")
+def test_palette_of_another_table_is_listed_and_unusable(page):
+    of_other_table = palettes.save(database(), Palette("War", {"wit": Target(70.0)}), "Elsewhere")
     settled(page.run())
     assert "Elsewhere" in page_text(page)
-    assert page.button(key=f"saved_use_{other.id}").disabled
-    assert page.button(key=f"saved_pin_{other.id}").disabled
-    assert not page.button(key=f"saved_delete_{other.id}").disabled
+    assert page.button(key=f"saved_use_{of_other_table.id}").disabled
+    assert page.button(key=f"saved_pin_{of_other_table.id}").disabled
+    assert not page.button(key=f"saved_delete_{of_other_table.id}").disabled
 
 
-def test_a_database_that_cannot_be_reached_leaves_the_rest(page, monkeypatch, tmp_path):
+def test_unreachable_database_leaves_the_rest_of_the_page(page, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     good = f"sqlite:///{tmp_path / 'palettes.sqlite'}"
     monkeypatch.setenv(SETTING, f"sqlite:///{tmp_path / 'file' / 'palettes.sqlite'}")
@@ -198,21 +198,21 @@ def test_a_database_that_cannot_be_reached_leaves_the_rest(page, monkeypatch, tm
     monkeypatch.setenv(SETTING, good)
 
 
-def test_a_preset_is_taken_and_pinned(page):
+def test_preset_is_used_and_pinned(page):
     view(page, "presets")
     assert "More helpfulness" in page_text(page)
     assert "Reachable" in page_text(page)
     press(page, "preset_use_0")
     assert now(page).targets["helpfulness"] == Target(70.0)
     assert "palettes_opened" not in page.session_state
-    assert [name for name, one in now(page).targets.items() if not one.free] == ["helpfulness"]
+    assert [name for name, target in now(page).targets.items() if not target.free] == ["helpfulness"]
     for n in range(MAX_PINNED):
         press(page, f"preset_pin_{n}")
     assert page.button(key="preset_pin_0").disabled
     assert [pinned.name for pinned in page.session_state["pinned"]] == [f"More {name}" for name in VALUES[:3]]
 
 
-def test_what_is_pinned_here_is_pinned_on_compare(page):
+def test_pinned_palette_is_pinned_on_listen(page):
     press(view(page, "presets"), "preset_pin_1")
     page.switch_page("compare.py").run()
     assert not page.exception
@@ -221,7 +221,7 @@ def test_what_is_pinned_here_is_pinned_on_compare(page):
 
 
 def replies_shown(page) -> list[str]:
-    """The texts of replies on the page, which are plain words here."""
+    """Return the texts of replies on the page, which are plain words here."""
     markups = [html.proto.body for html in page.main.get("html")]
     replies = [
         re.fullmatch(r'<div class="vp-reply"><p>(.*)</p></div>', markup.strip(), re.DOTALL) for markup in markups
@@ -270,7 +270,7 @@ def test_the_reply_of_a_palette_is_the_likeliest_under_its_weights(page, table):
     assert funniest in replies_shown(page)
 
 
-def test_a_palette_out_of_reach_says_so_side_by_side(page):
+def test_palette_out_of_reach_is_marked_side_by_side(page):
     mad = Palette(ALL, {name: Target(99.0) for name in VALUES})
     palettes.save(database(), mad, "All of it")
     settled(page.run())
@@ -282,7 +282,7 @@ def test_a_palette_out_of_reach_says_so_side_by_side(page):
 
 
 def badges(page: AppTest) -> int:
-    """Number of verdicts on the page."""
+    """Return the number of verdicts on the page."""
     return page_text(page).count("-badge[")
 
 
@@ -297,11 +297,11 @@ def test_verdicts_stay_when_assessments_are_evicted(page):
     assert badges(page) == assessed
 
 
-def test_verdicts_that_could_not_be_computed_are_tried_again_on_a_click(unopened, page, monkeypatch):
+def test_failed_verdicts_are_retried_on_a_click(unopened, page, monkeypatch):
     own, tries = badges(page), []
 
-    def failing(*given):
-        tries.append(given)
+    def failing(*arguments):
+        tries.append(arguments)
         raise InputError("no memory")
 
     with monkeypatch.context() as patch:
@@ -320,7 +320,7 @@ def test_verdicts_that_could_not_be_computed_are_tried_again_on_a_click(unopened
 def test_a_lock_that_changes_the_nearest_palette_changes_the_blend(page):
     free = {name: Target(50.0, free=True) for name in VALUES}
     palettes.save(database(), Palette(ALL, {**free, VALUES[2]: Target(55.0)}), "Other")
-    ways = []
+    blends = []
     for locked in (False, True):
         high = {VALUES[0]: Target(97.0, locked=locked), VALUES[1]: Target(97.0)}
         put(page, Palette(ALL, {**free, **high}), "Changed.")
@@ -328,13 +328,13 @@ def test_a_lock_that_changes_the_nearest_palette_changes_the_blend(page):
         page.selectbox(key="blend_to").set_value("Other (saved)").run()
         settled(page)
         job = next(job for job in reversed(shared_jobs()._jobs.values()) if job.key[0] == "blend")
-        ways.append(job.result)
-    unlocked, locked = ways
+        blends.append(job.result)
+    unlocked, locked = blends
     np.testing.assert_array_equal(unlocked.targets[0], locked.targets[0])
     assert not np.allclose(unlocked.targets[10], locked.targets[10], equal_nan=True)
 
 
-def test_a_blend_is_taken_with_exact_levels(page):
+def test_blend_is_used_with_exact_levels(page):
     save(page, "Mine")
     press(view(page, "presets"), "preset_use_2")
     view(page, "blend")
@@ -344,15 +344,15 @@ def test_a_blend_is_taken_with_exact_levels(page):
     settled(page)
     assert "60% Your palette, 40% Mine" in page_text(page)
     press(page, "blend_use")
-    taken = now(page)
-    assert taken.targets["humor"].level is not None
+    palette = now(page)
+    assert palette.targets["humor"].level is not None
     assert "Switched to a blend: 60% Your palette, 40% Mine." in page.session_state["history"].steps[-1].what
     page.slider(key="blend_share").set_value(100).run()
     press(page, "blend_use")
     assert now(page) == palettes.list_palettes(database())[0].palette
 
 
-def test_the_timeline_says_what_each_step_gained_and_goes_back_and_forth(page):
+def test_timeline_explains_steps_and_moves_between_them(page):
     press(view(page, "presets"), "preset_use_0")
     press(page, "preset_use_2")
     view(page, "timeline")
@@ -389,31 +389,31 @@ def test_the_link_opens_the_same_palette(page):
     press(view(page, "presets"), "preset_use_0")
     view(page, "saved")
     address = page.code[0].value
-    told = {name: found[0] for name, found in parse_qs(urlsplit(address).query).items()}
+    query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
     assert urlsplit(address).path == "/"
     fresh = AppTest.from_file(APP, default_timeout=60)
-    for name, value in told.items():
+    for name, value in query.items():
         fresh.query_params[name] = value
     fresh.run()
     assert fresh.session_state["history"].now.to_query() == now(page).to_query()
 
 
-def test_saved_palettes_go_out_and_come_in(page):
+def test_saved_palettes_are_exported_and_imported(page):
     save(page, "Mine")
-    kept = import_export.saved_jsonl(list(palettes.list_palettes(database())))
-    assert [json.loads(line)["name"] for line in kept.splitlines()] == ["Mine"]
-    page.file_uploader(key="import").upload("palettes.jsonl", kept.encode(), "text/plain").run()
+    exported = import_export.saved_jsonl(list(palettes.list_palettes(database())))
+    assert [json.loads(line)["name"] for line in exported.splitlines()] == ["Mine"]
+    page.file_uploader(key="import").upload("palettes.jsonl", exported.encode(), "text/plain").run()
     settled(page)
     names = sorted(saved.name for saved in palettes.list_palettes(database()))
     assert names == ["Mine", "Mine (2)"]
 
 
-def test_the_use_case_is_of_the_palette_that_is_taken(table):
+def test_using_a_palette_switches_to_its_use_case(table):
     page = opened().switch_page("palettes.py").run()
     stories = Palette("Stories", {name: Target(55.0, free=name != "humor") for name in VALUES})
-    kept = palettes.save(database(), stories, "Stories")
+    saved = palettes.save(database(), stories, "Stories")
     settled(page.run())
-    press(page, f"saved_use_{kept.id}")
+    press(page, f"saved_use_{saved.id}")
     assert page.selectbox(key="use_case").value == "Stories"
     view(page, "timeline")
     assert "2. Switched to Stories." in page_text(page)

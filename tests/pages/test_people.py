@@ -1,4 +1,4 @@
-"""What people say of a value, on the page Values: the share of yes, the judges, and what to label next."""
+"""Tests of levels in people's units on the page Values: shares, judges, and what to label next."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.tables import make_table
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    made = make_table(prompts=16, candidates=16, seed=5)
-    table_format.save(made, tmp_path / "table.parquet")
+    table = make_table(prompts=16, candidates=16, seed=5)
+    table_format.save(table, tmp_path / "table.parquet")
     rng = np.random.default_rng(0)
     lines = [
         {
-            "prompt_id": made.prompt_ids[row // 16],
+            "prompt_id": table.prompt_ids[row // 16],
             "candidate": row % 16,
-            "labels": {"humor": int(made.rewards[row, 2] > rng.normal(2, 1)), "positivity": row % 2},
+            "labels": {"humor": int(table.rewards[row, 2] > rng.normal(2, 1)), "positivity": row % 2},
             "judge": judge,
         }
         for row in range(0, 10 * 16, 3)
@@ -40,7 +40,7 @@ def place(tmp_path, monkeypatch):
     database().close()
 
 
-def test_values_say_what_people_would_say_and_what_to_label_next():
+def test_values_show_levels_in_peoples_units_and_what_to_label_next():
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["value"] = "humor"
     page = app.run().switch_page("values.py").run()
@@ -78,10 +78,10 @@ def test_replies_are_judged_one_at_a_time_by_two_judges():
     assert "65 judged by you" in page_text(first)
     first.button(key="values_label_back").click().run()
     assert "64 judged by you" in page_text(first)
-    kept = labels.list_labels(database(), replies_key(table_file.load(table_path())))
-    assert len({one.reply for one in kept}) == 64
-    assert len({one.judge for one in kept}) == 1
-    assert all(0 < (one.chance or 0) <= 1 for one in kept)
+    stored = labels.list_labels(database(), replies_key(table_file.load(table_path())))
+    assert len({label.reply for label in stored}) == 64
+    assert len({label.judge for label in stored}) == 1
+    assert all(0 < (label.chance or 0) <= 1 for label in stored)
     assert not first.exception
     second = judging("helpfulness")  # another browser
     for _ in range(8):
@@ -91,22 +91,22 @@ def test_replies_are_judged_one_at_a_time_by_two_judges():
     assert "Of 100 replies, people would say yes to" in page_text(second)
 
 
-def test_what_waited_in_another_use_case_is_not_asked_about():
+def test_queue_of_another_use_case_is_dropped():
     page = judging("helpfulness")
     waiting = page.session_state["values_waiting"]
     table = table_file.load(table_path())
     of = table.use_cases[table.prompt_ids.index(waiting[0].prompt_id)]
-    other = next(name for name in table.use_case_names if name != of)
+    other_use_case = next(name for name in table.use_case_names if name != of)
     page.switch_page("palette.py").run()
-    page.selectbox(key="use_case").set_value(other).run()
+    page.selectbox(key="use_case").set_value(other_use_case).run()
     page.switch_page("values.py").run()
     assert not page.exception
     assert "would you say yes to this reply?" in page_text(page)
-    asked = page.session_state["values_waiting"][0]
-    assert table.use_cases[table.prompt_ids.index(asked.prompt_id)] == other
+    request = page.session_state["values_waiting"][0]
+    assert table.use_cases[table.prompt_ids.index(request.prompt_id)] == other_use_case
 
 
-def test_labels_that_are_added_beside_the_table_are_read():
+def test_labels_added_beside_the_table_are_read():
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["value"] = "harmlessness"
     page = app.run().switch_page("values.py").run()

@@ -1,4 +1,4 @@
-"""Libraries that are imported while the app starts: no page imports them meanwhile, and none waits for ever."""
+"""Tests of libraries imported at the start of the app: pages wait for them, but not for ever."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pages.view.shell import preload
 from tests.waiting import until
 
 
-def test_what_is_imported_is_there():
+def test_preloaded_modules_are_imported():
     for name in preload._MODULES:
         importlib.import_module(name)
 
@@ -39,12 +39,12 @@ def test_a_page_waits_for_the_imports(monkeypatch: pytest.MonkeyPatch):
     visit.join()
 
 
-def test_an_import_that_fails_is_in_the_log_and_keeps_nobody_waiting(monkeypatch, caplog):
+def test_failed_import_is_logged_and_blocks_nobody(monkeypatch, caplog):
     monkeypatch.setattr(preload, "_MODULES", ("map_core.no_such_module",))
     preload.begin()
     preload.wait()
     assert "No module named 'map_core.no_such_module'" in caplog.text
 
 
-def test_without_a_beginning_nothing_is_waited_for():
+def test_without_a_start_nothing_waits():
     preload.wait()

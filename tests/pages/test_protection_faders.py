@@ -1,4 +1,4 @@
-"""Faders and words of what a palette asks for beyond averages, and what the hand does to them."""
+"""Tests of faders and sentences of targets beyond averages, and of moving them."""
 
 from __future__ import annotations
 
@@ -50,40 +50,40 @@ def test_one_fader_for_every_use_case_shows_the_lowest(wording):
         assert len(data["predict"]) == len(data["faders"])
 
 
-def test_a_moved_share_is_a_share_of_the_palette_and_anything_else_changes_nothing():
-    palette = palette_of({EVERY: "0.9"})  # as an address has it
+def test_moved_share_changes_the_palette_and_invalid_messages_do_not():
+    palette = palette_of({EVERY: "0.9"})  # as read from an address
     scene = scene_of(palette)
-    moved, said = faders.apply_changes(scene, palette, {EVERY: {"percentile": 95}})
+    moved, sentence = faders.apply_changes(scene, palette, {EVERY: {"percentile": 95}})
     assert moved.columns == {EVERY: 0.95}
     weakest = "the base model's weakest fifth"
-    assert said == f"At least 95 of 100 replies no worse on positivity than {weakest}, in every use case."
-    for told in ({"percentile": 90}, {"percentile": 101}, {"percentile": None}, {"free": True}, {"locked": True}):
-        assert faders.apply_changes(scene, palette, {EVERY: told}) == (palette, "")
+    assert sentence == f"At least 95 of 100 replies no worse on positivity than {weakest}, in every use case."
+    for message in ({"percentile": 90}, {"percentile": 101}, {"percentile": None}, {"free": True}, {"locked": True}):
+        assert faders.apply_changes(scene, palette, {EVERY: message}) == (palette, "")
     assert faders.apply_changes(scene, palette, {"positivity>=p30": {"percentile": 95}}) == (palette, "")
 
 
-def test_while_a_hand_moves_the_answer_is_exact_on_the_columns_of_before():
+def test_answer_during_a_drag_uses_the_columns_from_its_start():
     palette = palette_of({EVERY: 0.85})
     scene = scene_of(palette)
-    held = live_answer.compute_answer(scene, palette, None)
+    before = live_answer.compute_answer(scene, palette, None)
     moved, _ = faders.apply_changes(scene, palette, {EVERY: {"percentile": 92}})
-    seen = live_answer.compute_answer(scene, moved, held, moving=True)
-    rested = live_answer.compute_answer(scene_of(moved), moved, seen)
-    np.testing.assert_allclose(seen.assessment.solution.kl, rested.assessment.solution.kl, rtol=1e-6)
-    assert seen.answer.headline == rested.answer.headline
+    answer = live_answer.compute_answer(scene, moved, before, moving=True)
+    rested = live_answer.compute_answer(scene_of(moved), moved, answer)
+    np.testing.assert_allclose(answer.assessment.solution.kl, rested.assessment.solution.kl, rtol=1e-6)
+    assert answer.answer.headline == rested.answer.headline
 
 
-def test_the_verdict_speaks_of_the_target_and_not_of_its_columns():
+def test_verdict_names_the_target_and_not_its_columns():
     palette = palette_of({EVERY: 1.0}, Beside(no_cohort_below_base="use_case"), high=90.0)
     live = live_answer.compute_answer(scene_of(palette), palette, None, wording=PLAIN)
     assert live.assessment.verdict is not Verdict.REACHABLE
-    told = verdict.verdict_data(live)
-    positions = {line["value"] for line in told["lines"]}
+    content = verdict.verdict_data(live)
+    positions = {line["value"] for line in content["lines"]}
     assert len([j for j in positions if j >= live.scene.plain]) <= 1
-    assert told["sentence"].count("positivity above") <= 1
+    assert content["sentence"].count("positivity above") <= 1
 
 
-def test_all_targets_are_counted_as_people_set_them():
+def test_targets_are_counted_as_set():
     palette = palette_of({EVERY: 0.85}, Beside(no_worse_tail=("humor",)), high=52.0)
     live = live_answer.compute_answer(scene_of(palette), palette, None)
     assert live.answer.sentence.startswith("All 4 targets")
@@ -98,16 +98,16 @@ def test_a_repair_sets_one_use_case():
     assert protection_faders.with_place(scene, palette, 0, 55.0).targets[TABLE.values[0]].percentile == 55.0
 
 
-def test_what_the_table_has_no_prompts_for_is_said_and_the_rest_counts():
+def test_targets_without_prompts_are_reported_and_the_others_count():
     palette = palette_of({"humor@Nowhere": "p50", EVERY: 0.85})
     scene = scene_of(palette)
-    assert [asked.name for asked in scene.aim.asked] == [EVERY]
+    assert [column.name for column in scene.aim.asked] == [EVERY]
     assert len(scene.problems) == 1
     assert "Nowhere" in scene.problems[0]
     assert palette_state.standardised(scene, palette).shape == (len(scene.table.values),)
 
 
-def test_levels_alone_use_the_scene_that_is_there():
+def test_targets_on_levels_reuse_the_scene():
     palette = palette_of({})
     plain = Scene(("x", 0.0, None), TABLE, MemoryOracle.of(TABLE), TABLE.values, ("",) * len(TABLE.values))
     assert aimed_scene.counted(plain, palette) is plain
@@ -115,7 +115,7 @@ def test_levels_alone_use_the_scene_that_is_there():
 
 
 @pytest.mark.parametrize(
-    ("before", "chosen", "label", "said"),
+    ("before", "chosen", "label", "sentence"),
     [
         (None, True, "use_case", "No use case below its original level."),
         (None, "home_language", "home_language", "No entry of home language below its original level."),
@@ -123,7 +123,7 @@ def test_levels_alone_use_the_scene_that_is_there():
         ("home_language", None, None, "Entries of home language may pay for each other."),
     ],
 )
-def test_a_step_says_whose_level_is_kept(monkeypatch, before, chosen, label, said):
+def test_step_names_the_cohorts_kept_at_base(monkeypatch, before, chosen, label, sentence):
     steps = []
     palette = palette_of({}, Beside(no_cohort_below_base=before))
     monkeypatch.setattr(protect, "NO_LOSER", SimpleNamespace(get=lambda: chosen))
@@ -131,4 +131,4 @@ def test_a_step_says_whose_level_is_kept(monkeypatch, before, chosen, label, sai
     monkeypatch.setattr(palette_state, "apply", lambda *step: steps.append(step))
     protect._on_no_loser()
     ((changed, what),) = steps
-    assert (changed.beside.no_cohort_below_base, what) == (label, said)
+    assert (changed.beside.no_cohort_below_base, what) == (label, sentence)

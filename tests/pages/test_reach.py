@@ -1,4 +1,4 @@
-"""Links that lead nowhere on another device are said to, with what mends them."""
+"""Tests of links that other devices cannot open: they are reported with a remedy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def listens_on(request):
     "address",
     ["http://localhost:8501/join", "http://127.0.0.1", "http://127.1.2.3:80/", "http://[::1]:8501", "http://0.0.0.0:1"],
 )
-def test_an_address_of_the_device_itself_is_said_to_be_one(address, listens_on):
+def test_loopback_addresses_are_reported_with_a_remedy(address, listens_on):
     assert reach.is_loopback(address)
     assert "Other devices cannot open this link" in reach.problem(address)
     mend = "Start the app with --server.address 0.0.0.0" if listens_on == "localhost" else "Open the app at"
@@ -34,24 +34,24 @@ def test_an_address_of_the_device_itself_is_said_to_be_one(address, listens_on):
 
 
 @pytest.mark.parametrize("address", ["", "/", "http://192.168.1.5:8501/", "https://palette.example.org/join?meeting=a"])
-def test_other_addresses_are_taken_for_good(address, listens_on):
+def test_other_addresses_are_accepted(address, listens_on):
     assert reach.problem(address) == ""
     assert reach.network_address(address) == address
 
 
-def test_the_address_in_the_network_is_found_where_the_app_answers_there(listens_on):
+def test_network_address_is_used_where_the_app_listens_there(listens_on):
     address = "http://localhost:8501/groups"
     shared = "http://192.168.1.5:8501/groups" if listens_on == "0.0.0.0" else address
     assert reach.network_address(address) == shared
 
 
-def test_without_a_network_there_is_no_address_to_name(monkeypatch):
+def test_without_a_network_no_address_is_named(monkeypatch):
     monkeypatch.setattr(reach, "network_host", lambda: "")
     assert reach.network_address("http://localhost:8501") == "http://localhost:8501"
     assert "open it at this machine's own address." in reach.problem("http://localhost:8501")
 
 
-def test_an_app_with_logins_is_not_to_be_opened_to_everybody(monkeypatch, listens_on):
+def test_app_with_logins_is_not_advised_to_open(monkeypatch, listens_on):
     monkeypatch.setenv("VALUE_PALETTE_PROXY_HEADER", "X-Forwarded-Email")
     message = reach.problem("http://localhost:8501/join")
     assert "Open the app at the address where others log in" in message

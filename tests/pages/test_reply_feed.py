@@ -1,4 +1,4 @@
-"""The panel of replies by the channel: what a reader does not have yet, for its own visit, and nothing covered."""
+"""Tests of the feed of replies: only what a reader lacks, only for its own visit, and no covered replies."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def stopped():
 @pytest.fixture
 def generation(scene, stopped):
     request = GenerationRequest("How are you?", {scene.table.values[0]: 1.0}, candidates=4, seed=3)
-    made = Generation(request, stopped.append, viewer="somebody")
-    made.apply(Begun(request.base))
-    return made
+    generation_started = Generation(request, stopped.append, viewer="somebody")
+    generation_started.apply(Begun(request.base))
+    return generation_started
 
 
 def shown(scene, generation, **changes) -> reply_feed._Shown:
@@ -59,9 +59,9 @@ def shown(scene, generation, **changes) -> reply_feed._Shown:
 
 @pytest.fixture
 def feed(scene, generation):
-    made = reply_feed.ReplyFeed()
-    made.show(shown(scene, generation))
-    return made
+    reply_feed_of_visit = reply_feed.ReplyFeed()
+    reply_feed_of_visit.show(shown(scene, generation))
+    return reply_feed_of_visit
 
 
 def write(generation: Generation, words: str) -> None:
@@ -69,15 +69,15 @@ def write(generation: Generation, words: str) -> None:
 
 
 def read(feed, sent=None, known=None):
-    """The next frame as the browser puts it together: what it holds, and what the feed must be told."""
-    told, sent = feed.frame(sent)
+    """Read the next frame as the browser does; return its content, the slots, and the state to acknowledge."""
+    frame, sent = feed.frame(sent)
     slots = {}
-    for slot in told["replies"]["slots"]:
+    for slot in frame["replies"]["slots"]:
         slots[slot["key"]] = [*((known or {}).get(slot["key"], [])[: slot["keep"]]), *slot["nodes"]]
-    return told["replies"], slots, sent
+    return frame["replies"], slots, sent
 
 
-def test_a_frame_brings_only_the_blocks_that_are_new(feed, generation):
+def test_frame_has_only_new_blocks(feed, generation):
     write(generation, "One.\n\nTwo")
     first, slots, sent = read(feed)
     assert [slot["keep"] for slot in first["slots"]] == [0, 0]
@@ -96,25 +96,25 @@ def test_the_live_choice_moves_to_another_candidate(feed, generation, scene):
     _, _, sent = read(feed)
     name, leader = scene.table.values[0], (generation.request.base + 2) % 4
     generation.apply(Scored(name, tuple(5.0 * (k == leader) for k in range(4)), provisional=True))
-    told, _, sent = read(feed, sent)
-    assert told["slots"][1]["caption"].startswith(f"Candidate {leader + 1}, provisional leader")
-    assert told["bars"]
+    frame, _, sent = read(feed, sent)
+    assert frame["slots"][1]["caption"].startswith(f"Candidate {leader + 1}, provisional leader")
+    assert frame["bars"]
     leader = (leader + 1) % 4
     generation.apply(Scored(name, tuple(5.0 * (k == leader) for k in range(4)), provisional=True))
-    told, _, _ = read(feed, sent)
-    assert told["slots"][1]["caption"].startswith(f"Candidate {leader + 1}, provisional leader")
+    frame, _, _ = read(feed, sent)
+    assert frame["slots"][1]["caption"].startswith(f"Candidate {leader + 1}, provisional leader")
 
 
-def test_a_new_generation_is_shown_from_its_click_on(feed, generation, scene):
+def test_new_generation_is_shown_from_its_click(feed, generation, scene):
     write(generation, "An old reply.")
     _, slots, sent = read(feed)
     heard = []
     feed.changes.subscribe(lambda: heard.append(True))
-    other = Generation(GenerationRequest("And now?", {scene.table.values[0]: 1.0}, candidates=4), lambda _: None)
-    feed.follow(other)
+    second = Generation(GenerationRequest("And now?", {scene.table.values[0]: 1.0}, candidates=4), lambda _: None)
+    feed.follow(second)
     assert heard, "the channel hears of it before the page's script has drawn it"
-    told, slots, _ = read(feed, sent, slots)
-    assert (told["generation"], told["prompt"], told["ended"]) == (other.id, "And now?", False)
+    frame, slots, _ = read(feed, sent, slots)
+    assert (frame["generation"], frame["prompt"], frame["ended"]) == (second.id, "And now?", False)
     assert text_of(slots["base"]) == ""
     count = len(heard)
     write(generation, " More of the old one.")
@@ -127,14 +127,14 @@ def test_covered_replies_are_not_sent(feed, generation, scene):
     feed.other_pieces = lambda view: {"field": view.shown.base}
     assert feed.frame(None)[0]["field"] == generation.request.base
     feed.show(shown(scene, generation, covered=True))
-    told, _ = feed.frame(None)
-    assert set(told) == {"replies"}
-    assert "secret" not in json.dumps(told)
-    assert not told["replies"]["bars"]
-    assert told["replies"]["status"].startswith("Done")
+    frame, _ = feed.frame(None)
+    assert set(frame) == {"replies"}
+    assert "secret" not in json.dumps(frame)
+    assert not frame["replies"]["bars"]
+    assert frame["replies"]["status"].startswith("Done")
 
 
-def test_only_the_visit_that_has_started_it_stops_it(feed, generation, scene, stopped):
+def test_only_the_visit_that_started_a_generation_stops_it(feed, generation, scene, stopped):
     feed.show(shown(scene, generation, owned=False))
     feed.stop()
     assert not stopped
@@ -146,13 +146,13 @@ def test_only_the_visit_that_has_started_it_stops_it(feed, generation, scene, st
     assert len(stopped) == 1
 
 
-def test_another_viewer_reads_and_stops_nothing_without_the_name(feed, generation, stopped):
+def test_other_viewers_need_the_name_of_the_feed(feed, generation, stopped):
     write(generation, "Mine.")
     with connected("http://desk.example") as socket:
         for name in (generation.id, generation.viewer, feed.name[:-1], secrets.token_hex(16)):
             socket.send_text(json.dumps({"watch": name}))
             socket.send_text(json.dumps({"stop": name}))
-        socket.send_text(json.dumps({"stop": feed.name}))  # known, but not watched here
+        socket.send_text(json.dumps({"stop": feed.name}))  # known, but not watched by this socket
         socket.send_text(json.dumps({"session": "nobody", "seq": 1, "changes": {}}))
         assert socket.receive_json() == {"unknown": 1}, "there is no frame before it"
     assert not stopped
@@ -161,11 +161,11 @@ def test_another_viewer_reads_and_stops_nothing_without_the_name(feed, generatio
         assert socket.receive_json()["replies"]["slots"][0]["nodes"] == [["p", "Mine."]]
 
 
-def test_a_feed_goes_with_its_visit(scene, generation):
-    made = reply_feed.ReplyFeed()
-    name = made.name
-    made.show(shown(scene, generation))
-    del made
+def test_feed_is_freed_with_its_visit(scene, generation):
+    visit_feed = reply_feed.ReplyFeed()
+    name = visit_feed.name
+    visit_feed.show(shown(scene, generation))
+    del visit_feed
     gc.collect()
     with connected("http://desk.example") as socket:
         socket.send_text(json.dumps({"watch": name}))
@@ -173,19 +173,19 @@ def test_a_feed_goes_with_its_visit(scene, generation):
         assert socket.receive_json() == {"unknown": 1}
 
 
-def test_a_frame_is_bounded_however_long_prompt_and_replies_are(scene):
+def test_size_of_a_frame_is_bounded(scene):
     request = GenerationRequest("Why? " * 40_000, {scene.table.values[0]: 1.0}, candidates=4)
     generation, feed = Generation(request, lambda _: None), reply_feed.ReplyFeed()
     generation.apply(Begun(request.base))
     feed.show(shown(scene, generation))
     write(generation, "word " * 100_000)
-    told, _ = feed.frame(None)
-    assert told["replies"]["prompt"].startswith("Why? Why?")
-    assert len(json.dumps(told)) < 5 * reply_panel.MAX_REPLY_LENGTH
-    assert told["replies"]["slots"][0]["whole"] is not None or len(told["replies"]["slots"][0]["nodes"]) == 1
+    frame, _ = feed.frame(None)
+    assert frame["replies"]["prompt"].startswith("Why? Why?")
+    assert len(json.dumps(frame)) < 5 * reply_panel.MAX_REPLY_LENGTH
+    assert frame["replies"]["slots"][0]["whole"] is not None or len(frame["replies"]["slots"][0]["nodes"]) == 1
 
 
-def test_frames_come_slower_while_many_generate_or_a_hand_is_on_a_fader(feed, generation, monkeypatch):
+def test_frame_rate_falls_with_many_generations_or_a_drag(feed, generation, monkeypatch):
     monkeypatch.setattr(live_channel, "is_busy", lambda: False)
     assert feed.pause() == reply_feed.EAGER_SECONDS, "the first words come as soon as there are any"
     write(generation, "A word.")

@@ -1,4 +1,4 @@
-"""The page *Report* and the bar that shares a palette, as scripts; the browser's part is in test_report.py."""
+"""Tests of the page *Report* and the bar that shares a palette, as scripts; see also tests/browser/test_report.py."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_address_of_a_palette():
         (None, ""),
     ],
 )
-def test_home_is_where_the_first_page_is(monkeypatch, url, home):
+def test_home_is_the_address_of_the_first_page(monkeypatch, url, home):
     class Context:
         pass
 
@@ -71,7 +71,7 @@ def test_home_is_where_the_first_page_is(monkeypatch, url, home):
 
 
 class Scene:
-    """What a report needs of a scene."""
+    """The part of a scene that a report needs."""
 
     key = ("once",)
     names = ()
@@ -79,18 +79,18 @@ class Scene:
     theme = DEFAULT_THEME
 
 
-def request(folder: Path, name: str = "", **more) -> share.ReportRequest:
-    return share.ReportRequest(None, Scene, Palette(), name, folder / "t.parquet", "", **more)
+def request(folder: Path, name: str = "", **fields) -> share.ReportRequest:
+    return share.ReportRequest(None, Scene, Palette(), name, folder / "t.parquet", "", **fields)
 
 
-def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
-    made = []
+def test_concurrent_requests_share_one_report(monkeypatch, tmp_path):
+    names = []
 
-    def gather(*arguments, **more):
-        made.append(more["name"])
-        if len(made) == 1:
+    def gather(*arguments, **keywords):
+        names.append(keywords["name"])
+        if len(names) == 1:
             raise ValueError("stopped")
-        return made[-1]
+        return names[-1]
 
     monkeypatch.setattr(share.reports, "compute_report", gather)
 
@@ -103,35 +103,37 @@ def test_a_report_that_many_ask_for_is_made_once(monkeypatch, tmp_path):
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(ask, range(8)))
     assert sorted(answers) == ["Once"] * 7 + ["stopped"]
-    assert len(made) == 2
+    assert len(names) == 2
 
 
-def test_whatever_a_report_is_made_of_makes_it_another_one(tmp_path):
+def test_key_depends_on_everything_in_a_report(tmp_path):
     choices = ({"first": ["p1", 0], "second": ["p1", 1], "answer": "first"},)
     labels = (Label("p1", 0, {"humor": 1}),)
-    full = [request(tmp_path, **more) for more in ({}, {"name": "A"}, {"choices": choices}, {"labels": labels})]
-    assert len({one.key() for one in full}) == 4
-    assert request(tmp_path, labels=labels).key() == full[-1].key()
-    assert len({one.key(share.WEIGHTS_ONLY) for one in full}) == 3, "the weights do not depend on labels"
+    requests = [request(tmp_path, **fields) for fields in ({}, {"name": "A"}, {"choices": choices}, {"labels": labels})]
+    assert len({each.key() for each in requests}) == 4
+    assert request(tmp_path, labels=labels).key() == requests[-1].key()
+    assert len({each.key(share.WEIGHTS_ONLY) for each in requests}) == 3, "the weights do not depend on labels"
 
 
-def test_the_preview_is_the_report_that_is_downloaded(app, monkeypatch):
-    """Two visitors with one palette, of whom the first found it by choosing, and the second after labels were given."""
-    made = []
+def test_preview_equals_the_downloaded_report(app, monkeypatch):
+    """Two visitors have one palette; the first found it by choosing, the second came after labels were given."""
+    calls = []
     monkeypatch.setattr(share, "_reports", ComputeOnce(8))
-    monkeypatch.setattr(share.reports, "compute_report", lambda *given, **more: made.append(more) or more)
+    monkeypatch.setattr(
+        share.reports, "compute_report", lambda *given_labels, **keywords: calls.append(keywords) or keywords
+    )
     monkeypatch.setattr(share.reports, "html", lambda report, reading: f"{report['choices']} {report['labels']}")
     choices = [{"first": ["p1", 0], "second": ["p1", 1], "answer": "first"}]
     labels = (Label("p1", 0, {"humor": 1}),)
-    for kept, given in ((choices, ()), ([], ()), ([], labels)):
+    for kept_choices, given_labels in ((choices, ()), ([], ()), ([], labels)):
         visit = AppTest.from_file(APP, default_timeout=60).run().switch_page("report.py")
-        visit.session_state[RECORDS.name] = kept
-        monkeypatch.setattr(share.people_labels, "given", lambda given=given: given)
+        visit.session_state[RECORDS.name] = kept_choices
+        monkeypatch.setattr(share.people_labels, "given", lambda given_labels=given_labels: given_labels)
         visit.run()
         job = next(job for job in reversed(shared_jobs()._jobs.values()) if job.key[0] == "report")
         assert job.wait(60)
-        assert job.result == f"{kept} {given}"
-    assert len(made) == 3
+        assert job.result == f"{kept_choices} {given_labels}"
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_the_preview_is_the_report_that_is_downloaded(app, monkeypatch):
         ("", "", ""),
     ],
 )
-def test_a_report_has_no_link_that_leads_each_reader_to_their_own_device(monkeypatch, home, network, link):
+def test_report_has_no_loopback_link(monkeypatch, home, network, link):
     monkeypatch.setattr(share, "app_address", lambda: home)
     monkeypatch.setattr(share, "address_query", lambda palette: "?palette=humor:p60")
     monkeypatch.setattr(share.reach, "network_address", lambda address: network or address)

@@ -1,4 +1,4 @@
-"""What the network may take of the app: sockets, messages, uploads; refused with a sentence, in bounded memory."""
+"""Tests of limits: sockets, messages and uploads are refused with a message, in bounded memory."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ async def page(request: Request) -> PlainTextResponse:
 
 @pytest.fixture
 def manager(monkeypatch: pytest.MonkeyPatch) -> MemoryUploadedFileManager:
-    kept = MemoryUploadedFileManager("/_stcore/upload_file")
-    monkeypatch.setattr(server_limits, "_manager", lambda: kept)
-    return kept
+    file_manager = MemoryUploadedFileManager("/_stcore/upload_file")
+    monkeypatch.setattr(server_limits, "_manager", lambda: file_manager)
+    return file_manager
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def client(manager: MemoryUploadedFileManager) -> TestClient:
     return TestClient(Starlette(routes=routes, middleware=[Middleware(server_limits.ServerLimits)]))
 
 
-def test_sockets_are_limited_and_the_page_says_so(client: TestClient, monkeypatch: pytest.MonkeyPatch):
+def test_number_of_sockets_is_limited(client: TestClient, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(limits.SOCKETS.variable, "2")
     with ExitStack() as opened:
         for _ in range(2):
@@ -80,22 +80,22 @@ def test_sockets_are_limited_and_the_page_says_so(client: TestClient, monkeypatc
         assert refused.value.code == 1013
         answer = client.get("/groups", headers=PAGE)
         assert (answer.status_code, answer.text) == (503, server_limits.BUSY)
-        # What a page that is open needs goes on, and so does whoever looks at the health.
+        # Open pages and health checks are not affected.
         assert client.get("/static/a.js", headers=PAGE).status_code == 200
         assert client.get("/_stcore/health", headers=PAGE).status_code == 200
     assert client.get("/groups", headers=PAGE).status_code == 200
-    with client.websocket_connect("/socket") as again:
-        again.send_text("here")
-        assert again.receive_text() == "here"
+    with client.websocket_connect("/socket") as websocket:
+        websocket.send_text("here")
+        assert websocket.receive_text() == "here"
 
 
 def test_one_address_leaves_room_for_others(client: TestClient, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(limits.SOCKETS_OF_ADDRESS.variable, "1")
-    other = TestClient(client.app, client=("10.0.0.9", 4000))
+    other_client = TestClient(client.app, client=("10.0.0.9", 4000))
     with client.websocket_connect("/socket"):
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/socket"):
             pass
-        with other.websocket_connect("/socket") as opened:
+        with other_client.websocket_connect("/socket") as opened:
             opened.send_text("here")
             assert opened.receive_text() == "here"
 
@@ -118,9 +118,9 @@ def test_uploads_are_limited_by_visit_and_in_all(
 
 
 def as_person(name: str) -> dict[str, str]:
-    """The header by which the gate says who asks."""
-    told = visitor_header.add({"headers": []}, Visitor(name, name, Role.MEMBER))["headers"]
-    return {key.decode(): value.decode() for key, value in told}
+    """Return the header in which the gate names the visitor."""
+    headers = visitor_header.add({"headers": []}, Visitor(name, name, Role.MEMBER))["headers"]
+    return {key.decode(): value.decode() for key, value in headers}
 
 
 def test_uploads_of_one_person_count_together_whatever_the_visit(
@@ -156,15 +156,15 @@ def test_sockets_of_one_person_count_together_and_an_address_is_that_of_many(
             assert opened.receive_text() == "here"
 
 
-def test_an_upload_that_hides_its_length_is_stopped_while_it_arrives(
+def test_upload_without_a_length_is_stopped_on_arrival(
     manager: MemoryUploadedFileManager, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv(limits.UPLOADS_OF_VISIT.variable, "1")
-    taken: list[int] = []
+    received: list[int] = []
 
     async def app(scope, receive, send):
         while (message := await receive()).get("more_body"):
-            taken.append(len(message["body"]))
+            received.append(len(message["body"]))
 
     sent: list[dict] = []
 
@@ -177,20 +177,20 @@ def test_an_upload_that_hides_its_length_is_stopped_while_it_arrives(
     scope = {"type": "http", "method": "PUT", "path": "/_stcore/upload_file/ann/1", "headers": []}
     guarded = server_limits.ServerLimits(app)
     asyncio.run(guarded(scope, receive, send))
-    assert taken == [400_000, 400_000]
+    assert received == [400_000, 400_000]
     assert sent[0]["status"] == 413
     assert guarded._held.of_all() == 0, "what was refused counts no longer"
 
 
 @pytest.fixture
 def storage(manager: MemoryUploadedFileManager, monkeypatch: pytest.MonkeyPatch) -> MemorySessionStorage:
-    """The visits, as Streamlit keeps those that may be taken up again."""
-    kept = MemorySessionStorage()
-    sessions = WebsocketSessionManager(kept, manager, ScriptCache(), None)
+    """Replace Streamlit's storage of disconnected sessions, and return it."""
+    session_storage = MemorySessionStorage()
+    sessions = WebsocketSessionManager(session_storage, manager, ScriptCache(), None)
     served = SimpleNamespace(uploaded_file_mgr=manager, _session_mgr=sessions, is_active_session=lambda visit: True)
     monkeypatch.setattr(runtime, "exists", lambda: True)
     monkeypatch.setattr(runtime, "get_instance", lambda: served)
-    return kept
+    return session_storage
 
 
 def begin_visit(storage: MemorySessionStorage, name: str) -> None:
@@ -198,7 +198,7 @@ def begin_visit(storage: MemorySessionStorage, name: str) -> None:
 
 
 def upload_in_parts(app: ASGIApp, visit: str, size: int, before_end: Callable[[], object] = lambda: None) -> int:
-    """Upload a file as a browser does; return the status. Something may happen before its last part."""
+    """Upload a file as a browser does and return the status; optionally act before its last part."""
     head = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.csv"\r\n\r\n'
     parts, statuses = [head, b"x" * size, b"\r\n--b--\r\n"], []
 
@@ -212,15 +212,15 @@ def upload_in_parts(app: ASGIApp, visit: str, size: int, before_end: Callable[[]
 
     headers = [(b"content-type", b"multipart/form-data; boundary=b"), (b"host", b"localhost")]
     path = f"/_stcore/upload_file/{visit}/1"
-    asked = {"type": "http", "method": "PUT", "path": path, "headers": headers, "root_path": "", "query_string": b""}
-    asyncio.run(app(asked, receive, send))
+    scope = {"type": "http", "method": "PUT", "path": path, "headers": headers, "root_path": "", "query_string": b""}
+    asyncio.run(app(scope, receive, send))
     return statuses[0]
 
 
-def test_a_file_that_is_complete_after_its_visit_is_not_held(
+def test_upload_completed_after_its_visit_is_not_kept(
     manager: MemoryUploadedFileManager, storage: MemorySessionStorage, monkeypatch: pytest.MonkeyPatch
 ):
-    """Streamlit looks for the visit before the body only, and removes a visit's files at its end only."""
+    """Streamlit checks for the visit only before the body, and removes a visit's files only at its end."""
     monkeypatch.setattr(starlette_routes, "is_xsrf_enabled", lambda: False)
     monkeypatch.setenv(limits.UPLOADS.variable, "3")
     routes = starlette_routes.create_upload_routes(runtime.get_instance(), manager, "")
@@ -254,7 +254,7 @@ def test_files_of_visits_that_have_ended_are_removed_before_limits_are_checked(
     assert list(manager.file_storage) == ["bob"]
 
 
-def test_a_text_file_is_limited_whatever_the_browser_checks(monkeypatch: pytest.MonkeyPatch):
+def test_size_of_a_text_file_is_limited_by_the_server(monkeypatch: pytest.MonkeyPatch):
     class File:
         name, size = "prompts.txt", 3_000_000
 
@@ -274,5 +274,5 @@ def test_the_app_may_send_more_than_it_receives(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_tooltip_of_a_card_is_text():
     card = "**Measures:** ![x](http://evil.example/a.png) <img src=x> [go](http://evil.example) https://evil.example"
-    shown = markup.plain(card.replace("**", ""))
-    assert not re.search(r"(?<!\\)[\[\]()<>!:]", shown)
+    text = markup.plain(card.replace("**", ""))
+    assert not re.search(r"(?<!\\)[\[\]()<>!:]", text)

@@ -1,4 +1,4 @@
-"""Loads on a running app: malformed frames, visitors who read nothing, and many who are not logged in."""
+"""Tests of loads on a running app: malformed frames, visitors who read nothing, and many anonymous visitors."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.app_client import AppClient
 from tests.app_server import running
 
 FRAMES = int(os.environ.get("FRAMES", "2000"))
-#: Sockets that are open at a time; SOCKETS=250 has as many as an app lets in.
+#: Concurrent sockets; SOCKETS=250 is the limit of an app.
 SOCKETS = int(os.environ.get("SOCKETS", "50"))
-#: Visitors who read nothing; DEAF=40 has as many.
+#: Number of visitors who read nothing.
 DEAF = int(os.environ.get("DEAF", "3"))
 
 
 def test_malformed_frames_end_their_socket_without_a_traceback(caplog: pytest.LogCaptureFixture):
-    """FRAMES=100000 sends as many: of the wrong kind, no protocol message, deep JSON, too long, random."""
+    """FRAMES is their number: wrong kind, no protocol message, deep JSON, too long, random."""
     heard: list[object] = []
 
     async def stream(socket: WebSocket) -> None:
@@ -89,11 +89,11 @@ def test_malformed_frames_end_their_socket_without_a_traceback(caplog: pytest.Lo
 
 @pytest.mark.slow
 @pytest.mark.process
-def test_visitors_who_read_nothing_keep_nobody_waiting(tmp_path: Path):
-    """Tabs that are suspended, or mean ill: they ask for pages, and what is sent to them is never read."""
+def test_visitors_who_read_nothing_block_nobody(tmp_path: Path):
+    """Suspended or malicious tabs request pages and never read the responses."""
     with running(tmp_path) as server, ExitStack() as opened:
         process = psutil.Process(server.pid)
-        other = opened.enter_context(AppClient(server.address))
+        active = opened.enter_context(AppClient(server.address))
         deaf = [AppClient(server.address) for _ in range(DEAF)]
         for visitor in deaf:
             visitor.run("tradeoffs")
@@ -104,20 +104,22 @@ def test_visitors_who_read_nothing_keep_nobody_waiting(tmp_path: Path):
             for visitor in deaf:
                 visitor.ask("tradeoffs", f"palette=helpfulness:p{50 + number}")
             began = time.monotonic()
-            assert other.run("values")
+            assert active.run("values")
             waits.append(time.monotonic() - began)
         grown = process.memory_info().rss - before
         print(f"{DEAF} read nothing: {grown / MEGABYTE:+.0f} MB, another page {max(waits):.1f} s at most")
         assert grown < 20 * MEGABYTE * DEAF
         assert max(waits) < 5 * DEAF
-        with AppClient(server.address) as again:
-            assert again.run("tradeoffs", "palette=helpfulness:p53"), "whoever comes back has the page of the address"
+        with AppClient(server.address) as returning:
+            assert returning.run("tradeoffs", "palette=helpfulness:p53"), (
+                "whoever comes back has the page of the address"
+            )
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def end(visitor: AppClient) -> None:
-    """Cut a connection without a word."""
-    with suppress(OSError):  # it was cut already, as it answered no ping
+    """Cut a connection without a close frame."""
+    with suppress(OSError):  # the server cut it already, as no ping was answered
         visitor.socket.socket.shutdown(sockets.SHUT_RDWR)
 
 
@@ -130,20 +132,20 @@ def exhaust(visitor: AppClient) -> None:
 @pytest.mark.slow
 @pytest.mark.process
 def test_anonymous_load_leaves_the_app_below_1500_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Every socket that is to be had, each with most of a message, uploads to a page without an uploader.
+    """All available sockets, each with most of a message, and uploads to a page without an uploader.
 
-    What all sockets would take is computed from what some of them take; SOCKETS=250 opens them all.
+    The memory of all sockets is extrapolated from some; SOCKETS=250 opens them all.
     """
-    for limit in (limits.SOCKETS, limits.SOCKETS_OF_ADDRESS):  # all come from here
+    for limit in (limits.SOCKETS, limits.SOCKETS_OF_ADDRESS):  # all have this address
         monkeypatch.setenv(limit.variable, str(SOCKETS))
     with running(tmp_path) as server:
         process, peak = psutil.Process(server.pid), 0
 
         def look() -> int:
             nonlocal peak
-            held: int = process.memory_info().rss
-            peak = max(peak, held)
-            return held
+            memory_held: int = process.memory_info().rss
+            peak = max(peak, memory_held)
+            return memory_held
 
         with AppClient(server.address) as visitor:
             visitor.run()
@@ -183,7 +185,7 @@ def test_anonymous_load_leaves_the_app_below_1500_megabytes(tmp_path: Path, monk
         print(f"peak {peak / MEGABYTE:.0f} MB with {SOCKETS} sockets, {of_all / MEGABYTE:.0f} MB with all")
         assert of_sockets > 1_900_000 * SOCKETS, "what they have sent is held"
         assert of_all < 1500 * MEGABYTE
-        for _ in range(100):  # there is room again
+        for _ in range(100):  # there is room for others again
             try:
                 with AppClient(server.address) as visitor:
                     assert visitor.run()

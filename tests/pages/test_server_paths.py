@@ -1,4 +1,4 @@
-"""Paths of the server: whole for whoever runs the app, and the last name alone for other visitors."""
+"""Tests of paths of the server: complete for operators, and only the last name for other visitors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.tables import make_table
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("There is no table at /srv/a/b/x.parquet. Give one.", "There is no table at x.parquet. Give one."),
         ("[Errno 2] No such file: '/srv/a/b/x.parquet'", "[Errno 2] No such file: 'x.parquet'"),
@@ -25,15 +25,15 @@ from tests.tables import make_table
         ("3/4 of it, and/or 12 km/h, n/a", "3/4 of it, and/or 12 km/h, n/a"),
     ],
 )
-def test_of_a_path_in_a_text_the_last_name_is_left(text: str, shown: str, monkeypatch: pytest.MonkeyPatch):
+def test_paths_in_a_text_are_shortened_to_their_last_name(text: str, expected: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("VALUE_PALETTE_TABLE", "/srv/my own tables/x.parquet")
     assert server_paths.in_text(text) == text, "on one's own machine"
     monkeypatch.setenv(settings.OPEN, "guest")
-    assert server_paths.in_text(text) == shown
-    assert server_paths.in_text(shown) == shown
+    assert server_paths.in_text(text) == expected
+    assert server_paths.in_text(expected) == expected
 
 
-def test_a_path_that_is_shown(monkeypatch: pytest.MonkeyPatch):
+def test_shown_path(monkeypatch: pytest.MonkeyPatch):
     assert server_paths.shown(Path("/srv/a/x.parquet")) == "/srv/a/x.parquet"
     monkeypatch.setenv(settings.OPEN, "member")
     assert server_paths.shown(Path("/srv/a/x.parquet")) == "x.parquet"
@@ -41,7 +41,7 @@ def test_a_path_that_is_shown(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture(params=["a table", "no table", "no Parquet file"])
 def folder(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the app's table, or with what is none."""
+    """A folder with the app's table, or with an invalid one."""
     path = tmp_path / "of the server" / "mine.parquet"
     path.parent.mkdir()
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(path))
@@ -54,17 +54,17 @@ def folder(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("by_token", [True, False])
 @pytest.mark.parametrize("page", ["palette.py", "delivery.py"])
-def test_pages_show_the_folder_of_the_table_to_whoever_runs_the_app(
+def test_operators_see_the_folder_of_the_table(
     page: str, folder: Path, by_token: bool, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv(settings.OPEN, "guest")
     app = opened()
     app.switch_page(page).run()
     assert not app.exception
-    shown = page_text(app) + "".join(code.value for code in app.code)
-    assert "of the server" not in shown
-    if page == "delivery.py" or "There is no table" in shown:
-        assert "mine.parquet" in shown
+    all_text = page_text(app) + "".join(code.value for code in app.code)
+    assert "of the server" not in all_text
+    if page == "delivery.py" or "There is no table" in all_text:
+        assert "mine.parquet" in all_text
     if by_token:
         app.session_state[operator.IS_OPERATOR.name] = True
     else:
@@ -72,5 +72,5 @@ def test_pages_show_the_folder_of_the_table_to_whoever_runs_the_app(
         app.session_state["whose"] = "ann"
     app.run()
     assert not app.exception
-    shown = page_text(app) + "".join(code.value for code in app.code)
-    assert ("of the server" in shown) == (page == "delivery.py" or "There is no table" in shown)
+    all_text = page_text(app) + "".join(code.value for code in app.code)
+    assert ("of the server" in all_text) == (page == "delivery.py" or "There is no table" in all_text)

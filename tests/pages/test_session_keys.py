@@ -1,4 +1,4 @@
-"""Entries of the session state: defined once, typed, and touched nowhere else."""
+"""Tests of the entries of the session state: defined once, typed, and used through their keys only."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HOME = ROOT / "pages" / "view" / "shell" / "session_keys.py"
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path != HOME], ids=lambda path: path.stem)
-def test_no_other_module_touches_the_session_state(path: Path):
+def test_no_other_module_uses_the_session_state(path: Path):
     names = [node.attr for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute)]
     assert "session_state" not in names
 
 
-def test_every_name_is_defined_once():
+def test_names_are_unique():
     names: list[str] = []
     for path in VIEW:
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))

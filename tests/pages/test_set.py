@@ -1,4 +1,4 @@
-"""The page Set as a script: what a person does, and what the page then says. The browser's part is in test_app.py."""
+"""Tests of the page Set as a script: actions and the resulting text; see also tests/browser/test_app.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.pages.app_script import APP, answer, opened, page_text, settled
 from tests.tables import VALUES, make_table
 
 
-def test_the_palette_begins_with_one_that_can_be_had(app):
+def test_first_palette_is_reachable(app):
     assert not app.exception
     assert [slider.key for slider in app.slider] == [f"target_{name}" for name in VALUES]
     assert [app.toggle(key=f"free_{name}").value for name in VALUES] == [False, False, False, True]
@@ -22,40 +22,40 @@ def test_the_palette_begins_with_one_that_can_be_had(app):
     assert answer(app)["form"] == "Forecast for replies that are each chosen from 32 that the model writes."
 
 
-def test_too_much_is_out_of_reach_and_says_what_would_mend_it(app):
+def test_palette_out_of_reach_offers_repairs(app):
     app.slider(key="target_helpfulness").set_value(app.slider(key="target_helpfulness").max).run()
     app.slider(key="target_harmlessness").set_value(app.slider(key="target_harmlessness").max).run()
-    told = answer(app)
-    assert told["verdict"] == "out_of_reach"
-    assert "pull against each other here" in told["sentence"]
-    assert told["again"] > 0  # the repairs are being computed, and will be asked for again
+    content = answer(app)
+    assert content["verdict"] == "out_of_reach"
+    assert "pull against each other here" in content["sentence"]
+    assert content["again"] > 0  # the repairs are still being computed
     settled(app)
-    told = answer(app)
-    assert 1 <= len(told["ways"]) <= 3
-    assert told["ways"][-1]["label"] == "Share the change evenly"
-    assert "are not possible together" in told["why"]
-    assert told["undo"].startswith("Undo: Set harmlessness to")
+    content = answer(app)
+    assert 1 <= len(content["ways"]) <= 3
+    assert content["ways"][-1]["label"] == "Share the change evenly"
+    assert "are not possible together" in content["why"]
+    assert content["undo"].startswith("Undo: Set harmlessness to")
 
 
-def test_a_locked_value_does_not_give_way(app):
+def test_locked_value_is_not_lowered(app):
     for name, percentile in zip(VALUES[:2], (80, 90), strict=True):
         app.slider(key=f"target_{name}").set_value(percentile)
     app.toggle(key="locked_helpfulness").set_value(True).run()
     settled(app)
-    told = answer(app)
-    assert told["verdict"] == "out_of_reach"
-    assert told["ways"]
-    assert all("helpfulness" not in way["meaning"] for way in told["ways"])
+    content = answer(app)
+    assert content["verdict"] == "out_of_reach"
+    assert content["ways"]
+    assert all("helpfulness" not in way["meaning"] for way in content["ways"])
 
 
-def test_how_sure_it_is_comes_a_moment_later(unopened, app):
+def test_confidence_is_added_later(unopened, app):
     assert "Calculating" in answer(app)["sure_verdict"]
     settled(app)
     assert "with a probability of" in answer(app)["sure_verdict"]
     assert answer(app)["again"] == 0
 
 
-def test_a_free_value_asks_for_nothing(app):
+def test_free_value_has_no_target(app):
     for name in VALUES[:3]:
         app.toggle(key=f"free_{name}").set_value(True)
     app.run()
@@ -89,7 +89,7 @@ def test_targets_survive_a_visit_to_another_page(app):
     assert app.slider(key="target_humor").value == 75
 
 
-def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):
+def test_table_of_one_value(tmp_path, monkeypatch):
     table_format.save(make_table(values=("brevity",)), tmp_path / "one.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "one.parquet"))
     app = opened()
@@ -100,7 +100,7 @@ def test_one_value_has_nothing_to_trade(tmp_path, monkeypatch):
     assert "one value, so there is nothing to trade" in page_text(app)
 
 
-def test_a_pooled_table_says_so(tmp_path, monkeypatch):
+def test_pooled_table_is_noted(tmp_path, monkeypatch):
     table_format.save(make_table(prompts=120, candidates=1), tmp_path / "pooled.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "pooled.parquet"))
     app = opened()
@@ -108,7 +108,7 @@ def test_a_pooled_table_says_so(tmp_path, monkeypatch):
     assert answer(app)["form"].startswith("Pooled form")
 
 
-def test_a_table_of_unknown_sampling_says_so(tmp_path, monkeypatch):
+def test_unknown_sampling_of_a_table_is_noted(tmp_path, monkeypatch):
     table = make_table()
     sampling = {"temperature": 0.8, "top_k": "unknown", "top_p": 1.0, "max_new_tokens": 64, "min_p": "unknown"}
     table_format.save(replace(table, metadata={**table.metadata, "sampling": sampling}), tmp_path / "gateway.parquet")
@@ -118,7 +118,7 @@ def test_a_table_of_unknown_sampling_says_so(tmp_path, monkeypatch):
     assert "does not accept top_k, min_p, so it may leave out unlikely words" in page_text(app)
 
 
-def test_targets_beyond_averages_are_counted_said_and_kept(table):
+def test_targets_beyond_averages_are_counted_stated_and_kept(table):
     app = AppTest.from_file(APP, default_timeout=60)
     app.session_state["plain_desk"] = True
     app.query_params["palette"] = "humor:p60;humor>=p20:0.95;humor@No<b>where:p50"
@@ -132,7 +132,7 @@ def test_targets_beyond_averages_are_counted_said_and_kept(table):
     assert "humor>=p20" not in "".join(app.query_params["palette"])
 
 
-def test_no_table_is_told_in_words(tmp_path, monkeypatch):
+def test_missing_table_is_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "nowhere.parquet"))
     app = AppTest.from_file(APP, default_timeout=60).run()
     assert not app.exception
@@ -140,7 +140,7 @@ def test_no_table_is_told_in_words(tmp_path, monkeypatch):
     assert "nowhere.parquet" in app.text[0].value
 
 
-def test_a_file_of_another_program_says_how_it_was_read(tmp_path, monkeypatch):
+def test_third_party_file_has_notes(tmp_path, monkeypatch):
     frame = pd.DataFrame(
         {
             "prompt": [f"<b>{n}</b>" for n in range(4) for _ in range(4)],

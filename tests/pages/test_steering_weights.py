@@ -1,4 +1,4 @@
-"""The weights that steer a generator: each visitor's own, with their locked targets kept."""
+"""Tests of the weights of a generator: per visitor, respecting locked targets."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ def scene() -> Scene:
 
 
 def assessed(scene: Scene, targets: tuple[float, ...], *locked: int) -> Assessment:
-    """A palette with targets for the first values, some of them locked."""
+    """Return an assessed palette with targets for the first values, some of them locked."""
     wanted = np.full(len(scene.names), np.nan)
     wanted[: len(targets)] = targets
     return scene.assess(wanted, np.isin(np.arange(len(scene.names)), locked))
 
 
 def levels(scene: Scene, assessment: Assessment, candidates: int) -> np.ndarray:
-    """The levels that the weights are forecast to give, in standard deviations above base."""
+    """Return the forecast levels of the weights, in standard deviations above base."""
     return scene.oracle.standardise(generator.steering_weights(scene, assessment, candidates).levels)
 
 
 @pytest.mark.parametrize("candidates", [4, 16])
-def test_equal_targets_with_other_locks_have_weights_of_their_own(scene: Scene, candidates: int):
+def test_locks_change_the_weights_of_equal_targets(scene: Scene, candidates: int):
     locks: tuple[tuple[int, ...], ...] = ((0,), (1,), (), (0, 1))
     palettes = [assessed(scene, (1.0, 1.0), *locked) for locked in locks]
     assert {palette.verdict for palette in palettes} == {Verdict.OUT_OF_REACH}
     one_after_the_other = [levels(scene, palette, candidates) for palette in palettes]
-    for palette, found in zip(palettes, one_after_the_other, strict=True):
+    for palette, weights in zip(palettes, one_after_the_other, strict=True):
         generator._steering_weights.clear()
-        np.testing.assert_allclose(found, levels(scene, palette, candidates), atol=1e-9)
-    assert len({tuple(found.round(3)) for found in one_after_the_other}) == (4 if candidates == 16 else 2)
+        np.testing.assert_allclose(weights, levels(scene, palette, candidates), atol=1e-9)
+    assert len({tuple(weights.round(3)) for weights in one_after_the_other}) == (4 if candidates == 16 else 2)
 
 
-def test_a_palette_of_which_only_the_verdict_is_known_leaves_no_weights_to_others(scene: Scene):
-    whole = assessed(scene, (1.0, 1.0))
-    moving = scene.assess(whole.targets, whole.locked, closest=False)
+def test_palette_with_a_verdict_only_shares_no_weights(scene: Scene):
+    unlocked = assessed(scene, (1.0, 1.0))
+    moving = scene.assess(unlocked.targets, unlocked.locked, closest=False)
     assert generator.steering_weights(scene, moving, 16).by_value == {}
-    assert generator.steering_weights(scene, whole, 16).by_value
+    assert generator.steering_weights(scene, unlocked, 16).by_value
 
 
-def test_a_locked_target_is_kept_among_fewer_candidates(scene: Scene):
+def test_locked_target_is_met_with_fewer_candidates(scene: Scene):
     assert levels(scene, assessed(scene, (0.8, 1.2)), 4)[0] < 0.5
-    kept = assessed(scene, (0.8, 1.2), 0)
-    assert levels(scene, kept, 4)[0] == pytest.approx(0.8, abs=1e-6)
-    assert "must not be lowered" not in generator.steering_weights(scene, kept, 4).note
+    locked = assessed(scene, (0.8, 1.2), 0)
+    assert levels(scene, locked, 4)[0] == pytest.approx(0.8, abs=1e-6)
+    assert "must not be lowered" not in generator.steering_weights(scene, locked, 4).note
 
 
-def test_a_locked_target_that_so_few_candidates_cannot_meet_is_lowered_and_said(scene: Scene):
+def test_locked_target_out_of_reach_of_few_candidates_is_lowered_with_a_note(scene: Scene):
     best = float(scene.oracle.best(np.eye(len(scene.names))[0])[0])
     high = assessed(scene, (0.8 * best,), 0)
     assert high.verdict is not Verdict.OUT_OF_REACH

@@ -1,4 +1,4 @@
-"""Sequence and Baselines as scripts, and the list of the order in a real Chromium."""
+"""Tests of the pages Sequence and Baselines as scripts, and of the sortable list in a real Chromium."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ from tests.tables import VALUES
 OUT_OF_REACH = "helpfulness:p99;harmlessness:p99"
 
 
-def opened(page: str, palette: str = "", **kept: object) -> AppTest:
-    """A page of the app with its background work done."""
+def opened(page: str, palette: str = "", **session: object) -> AppTest:
+    """Open a page and wait for its background work."""
     app = AppTest.from_file(APP, default_timeout=60)
     if palette:
         app.query_params["palette"] = palette
-    for key, value in kept.items():
+    for key, value in session.items():
         app.session_state[key] = value
     app.run()
     return settled(app.switch_page(f"{page}.py"))
 
 
 def words(app: AppTest, key: str) -> list[str]:
-    """The sentences below an expander of a page."""
+    """Return the sentences in an expander of a page."""
     return [element.value for element in app.main if element.type == "text"]
 
 
-def test_a_sequence_says_what_each_step_takes_back(table):
+def test_sequence_states_what_each_step_loses(table):
     app = opened("sequence")
     assert not app.exception
     scene = scenes.load()
     targets = palette_state.standardised(scene, palette_state.initial_palette(scene))
     path = sequential_path(scene.oracle, targets, (0, 1, 2))
-    shown = drawn.SequenceFigureData(path, None, scene.units())
-    assert markup.plain(told.largest_loss_sentence(shown)) in [element.value for element in app.header]
-    assert words(app, "sequence_words") == told.summary(shown)
+    data = drawn.SequenceFigureData(path, None, scene.units())
+    assert markup.plain(told.largest_loss_sentence(data)) in [element.value for element in app.header]
+    assert words(app, "sequence_words") == told.summary(data)
     assert app.slider(key="sequence_rounds").value == 1
 
 
 def test_more_rounds_and_another_order(table):
     app = opened("sequence", sequence_order=["humor", "positivity", "helpfulness"])
     assert words(app, "sequence_words")[0].startswith("1. Aligning humor ")
-    # Positivity is free, harmlessness had no place yet and comes last.
+    # Positivity is free; harmlessness was not in the order and comes last.
     assert words(app, "sequence_words")[2].startswith("3. Aligning harmlessness ")
     app.slider(key="sequence_rounds").set_value(3)
     app = settled(app)
@@ -75,7 +75,7 @@ def test_more_rounds_and_another_order(table):
     assert not app.exception
 
 
-def test_the_order_that_loses_least_can_be_taken(table):
+def test_best_order_can_be_used(table):
     app = opened("sequence")
     scene = scenes.load()
     comparison = compare_orders(scene.oracle, palette_state.standardised(scene, palette_state.initial_palette(scene)))
@@ -87,7 +87,7 @@ def test_the_order_that_loses_least_can_be_taken(table):
     assert app.button(key=f"sequence_use_{other}").disabled
 
 
-def test_one_target_is_no_sequence_and_none_is_no_baseline(table):
+def test_sequence_needs_two_targets_and_baselines_one(table):
     app = opened("sequence", "humor:p60")
     assert not app.exception
     assert "at least two targets" in page_text(app)
@@ -96,7 +96,7 @@ def test_one_target_is_no_sequence_and_none_is_no_baseline(table):
 
 
 @pytest.mark.parametrize("page", ["sequence", "baselines"])
-def test_out_of_reach_has_a_way_out(table, page):
+def test_palette_out_of_reach_offers_the_nearest(table, page):
     app = opened(page, OUT_OF_REACH)
     assert not app.exception
     assert "pull against each other here" in page_text(app)
@@ -108,7 +108,7 @@ def test_out_of_reach_has_a_way_out(table, page):
     assert "pull against each other here" in page_text(app)
 
 
-def test_out_of_reach_the_sequence_still_shows_its_steps(table):
+def test_sequence_of_a_palette_out_of_reach_shows_its_steps(table):
     app = opened("sequence", "helpfulness:p85;harmlessness:p85")
     assert "no number of rounds meets all targets" in page_text(app)
     assert "Does the order matter?" not in [element.value for element in app.header]
@@ -117,7 +117,7 @@ def test_out_of_reach_the_sequence_still_shows_its_steps(table):
     assert "alone cannot reach its target" in page_text(alone)
 
 
-def test_baselines_compare_as_many_draws_as_asked(table):
+def test_baselines_use_the_requested_number_of_draws(table):
     app = opened("baselines")
     assert not app.exception
     assert app.header[0].value.startswith("Of 400 random weights, ")
@@ -152,8 +152,8 @@ def test_a_base_model_that_meets_the_targets_needs_no_weights(table):
 
 
 def test_an_order_from_a_browser_is_checked(table, monkeypatch):
-    told: dict[str, object] = {}
-    monkeypatch.setattr("streamlit.session_state", told)
+    message: dict[str, object] = {}
+    monkeypatch.setattr("streamlit.session_state", message)
     scene = scenes.load()
     calls: list = []
     monkeypatch.setattr(order_list, "_mount", lambda key, data, on_order_change: calls.append((data, on_order_change)))
@@ -161,12 +161,12 @@ def test_an_order_from_a_browser_is_checked(table, monkeypatch):
     data, moved = calls[0]
     assert [row["name"] for row in data["rows"]] == ["Humor", "Helpfulness"]
     for wrong in (None, [], [0], [0, 0], [0, 2, 3], ["0", "2"], "02", {"0": 2}, 7):
-        told["order"] = {"order": wrong}
+        message["order"] = {"order": wrong}
         moved()
-        assert "sequence_order" not in told
-    told["order"] = {"order": [0, 2]}
+        assert "sequence_order" not in message
+    message["order"] = {"order": [0, 2]}
     moved()
-    assert told["sequence_order"] == ["helpfulness", "humor"]
+    assert message["sequence_order"] == ["helpfulness", "humor"]
     assert order_list.current_order(scene, [0, 1, 2]) == (0, 2, 1)
 
 
@@ -230,22 +230,22 @@ def test_the_order_by_mouse_by_finger_and_by_keyboard(browser, address):
 
 @pytest.fixture
 def single_models(table, tmp_path, monkeypatch):
-    """Models that are tuned to helpfulness and to humor alone, with what they make of held-out replies."""
+    """Write models tuned to helpfulness and to humor alone, with their log-ratios on held-out replies."""
     monkeypatch.setenv(catalog.SETTING, str(tmp_path / "kept"))
-    made = {"model": {"name": "tiny", "sha256": "aa"}}
-    table_format.save(replace(table, metadata=made), tmp_path / "table.parquet")
+    metadata = {"model": {"name": "tiny", "sha256": "aa"}}
+    table_format.save(replace(table, metadata=metadata), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     held_out = table.prompt_ids[::4]
 
     def make(name: str, value: str) -> None:
         folder = tuned_folder(name)
         folder.mkdir(parents=True)
-        record = {"format": 1, "weights": {value: 1.0}, "values": list(table.values), "held_out": held_out, **made}
+        record = {"format": 1, "weights": {value: 1.0}, "values": list(table.values), "held_out": held_out, **metadata}
         (folder / RECORD).write_text(json.dumps(record))
         (folder / "adapter_config.json").write_text("{}")
         (folder / "adapter_model.safetensors").write_bytes(name.encode())
         rows = {prompt_id: table.rewards[table.rows(table.prompt_ids.index(prompt_id))] for prompt_id in held_out}
-        keep_ratios(folder / RATIOS, {one: of[:, table.index(value)] for one, of in rows.items()})
+        keep_ratios(folder / RATIOS, {model_name: of[:, table.index(value)] for model_name, of in rows.items()})
 
     return make
 
@@ -260,13 +260,13 @@ def test_tuned_models_are_mixed_where_each_value_has_one(single_models):
     app = opened("baselines", palette)
     assert not app.exception
     words = page_text(app)
-    # They are the exact tilts of one value each, so that their mixture comes all the way.
+    # They are exact tilts of one value each, so their mixture reaches the targets.
     assert "100%" in words.partition("Tuned models, mixed")[2].partition("</tr>")[0]
     assert "4 prompts" in words
     (command,) = [code.value for code in app.code]
     assert command.endswith("--tuned=Helps --tuned=Funny")
-    # What the command keeps of the average is shown.
-    read = {one: ratios * 0.4 for one, ratios in read_ratios(tuned_folder("Helps") / RATIOS).items()}
+    # The saved result of the command is shown.
+    read = {model_name: ratios * 0.4 for model_name, ratios in read_ratios(tuned_folder("Helps") / RATIOS).items()}
     models = [SingleTuned(name, "", tuned_folder(name), frozenset(), {}) for name in ("Helps", "Funny")]
     for share in range(1, 100):
         keep_ratios(soup_path(models, {"Helps": share / 100, "Funny": round(1 - share / 100, 2)}), read)
@@ -275,9 +275,11 @@ def test_tuned_models_are_mixed_where_each_value_has_one(single_models):
     assert not app.code
 
 
-def test_the_average_is_computed_by_a_process_of_its_own(single_models, monkeypatch):
+def test_average_is_computed_by_a_child_process(single_models, monkeypatch):
     started = []
-    monkeypatch.setattr(VisitorCatalog, "start", lambda self, *given, **more: started.append(given))
+    monkeypatch.setattr(
+        VisitorCatalog, "start", lambda self, *start_arguments, **options: started.append(start_arguments)
+    )
     for name, value in (("Helps", "helpfulness"), ("Funny", "humor")):
         single_models(name, value)
     app = opened("baselines", "helpfulness:p60;humor:p60")

@@ -1,4 +1,4 @@
-"""The style sheets: what a browser looks at again while figures are drawn."""
+"""Tests of the style sheets: no selector makes a browser re-evaluate other elements while figures are drawn."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def looks_further_than_its_element(alternatives: str) -> bool:
         (".app:not([open]) span + span", False),
     ],
 )
-def test_how_far_a_condition_looks(selector: str, further: bool):
+def test_scope_of_a_condition(selector: str, further: bool):
     assert looks_further_than_its_element(selector) is further
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda sheet: sheet.name)
 def test_no_condition_of_an_element_decides_about_others(sheet):
-    """A browser would look at all the others for each mark of a figure: a state has a sheet of its own instead."""
-    found = selectors(sheet.read_text(encoding="utf-8"))
-    assert found
-    assert [selector for selector in found if looks_further_than_its_element(selector)] == []
+    """A browser would re-evaluate all others for each mark of a figure, so states have their own sheets."""
+    sheet_selectors = selectors(sheet.read_text(encoding="utf-8"))
+    assert sheet_selectors
+    assert [selector for selector in sheet_selectors if looks_further_than_its_element(selector)] == []

@@ -1,4 +1,4 @@
-"""The page Tables as a script: choosing a table, a file of one's own, a build, and how good a table is."""
+"""Tests of the page Tables as a script: choosing a table, importing a file, a build, and the quality of a table."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def scored(rows: int = 24) -> bytes:
     return "\n".join(lines).encode()
 
 
-def test_a_file_becomes_a_table_that_every_page_looks_at(page, tmp_path):
+def test_imported_file_becomes_the_table_of_every_page(page, tmp_path):
     assert "No other table is here yet" in page_text(page)
     view(page, "file")
     page.file_uploader(key="tables_file_0").upload("My: scores.csv", scored(), "text/csv").run()
     assert not page.exception
-    # The app has let go of the file: the next uploader is a new one, and the file lies on the disk.
+    # The app has released the upload: the uploader is a new one, and the file is on disk.
     assert len(list((catalog.folder() / ".uploads").iterdir())) == 1
     assert page.session_state["tables_file_round"] == 1
     assert page.text_input(key="upload_name").value == "My scores"
@@ -86,7 +86,7 @@ def test_a_file_becomes_a_table_that_every_page_looks_at(page, tmp_path):
     assert page.selectbox(key="use_case").options == ["All use cases", "nurses"]
 
 
-def test_a_link_opens_its_table_and_a_name_never_leads_elsewhere(app, tmp_path):
+def test_link_opens_its_table_and_names_stay_in_the_folder(app, tmp_path):
     table_format.save(make_table(prompts=6, candidates=4, values=("wit", "tact")), catalog.path_of("Ours"))
     linked = AppTest.from_file(APP, default_timeout=60)
     linked.query_params["table"] = "Ours"
@@ -105,7 +105,7 @@ def test_a_link_opens_its_table_and_a_name_never_leads_elsewhere(app, tmp_path):
         assert "helpfulness" in odd.session_state["history"].now.targets
 
 
-def test_what_is_wrong_with_a_file_is_said_and_its_columns_can_be_chosen_again(page):
+def test_errors_of_a_file_are_shown_and_columns_can_be_chosen_again(page):
     view(page, "file")
     page.file_uploader(key="tables_file_0").upload("a.csv", scored(8) + b"\nq,a,funny,1,x", "text/csv").run()
     press(page, "upload_make")
@@ -124,7 +124,7 @@ def test_what_is_wrong_with_a_file_is_said_and_its_columns_can_be_chosen_again(p
     assert not list((catalog.folder() / ".uploads").iterdir())
 
 
-def test_prompts_of_a_file_that_are_held_out_stay_so(page):
+def test_held_out_prompts_of_a_file_stay_held_out(page):
     rows = [f"Q{n // 2}?,reply {n},{n / 7:.2f},{'test' if n // 2 == 1 else 'train'}" for n in range(8)]
     view(page, "file")
     content = "\n".join(["prompt,reply,wit,split", *rows]).encode()
@@ -136,7 +136,7 @@ def test_prompts_of_a_file_that_are_held_out_stay_so(page):
     assert table_format.load(catalog.path_of("a")).held_out.tolist() == [False, True, False, False]
 
 
-def test_prompts_that_look_alike_are_asked_for_with_both_counts(page):
+def test_lookalike_prompts_are_a_question_with_both_counts(page):
     rows = [{"prompt": text, "reply": f"r{n}", "wit": n} for n, text in enumerate(("How?", "How?\u00a0", "Why?"))]
     view(page, "file")
     content = "\n".join(map(json.dumps, rows)).encode()
@@ -171,9 +171,9 @@ def test_the_mapping_of_nested_fields_is_shown_before_and_after(page):
     assert table_format.load(catalog.path_of("a")).replies == ("a", "b")
 
 
-def test_files_of_the_server_come_from_the_inbox_alone(page, tmp_path, monkeypatch):
+def test_server_files_come_only_from_the_inbox(page, tmp_path, monkeypatch):
     view(page, "file")
-    assert "tables_inbox" not in [one.key for one in page.selectbox]
+    assert "tables_inbox" not in [box.key for box in page.selectbox]
     (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "large.csv").write_bytes(scored())
     (tmp_path / "inbox" / "secret.key").write_text("no")
@@ -184,11 +184,11 @@ def test_files_of_the_server_come_from_the_inbox_alone(page, tmp_path, monkeypat
     press(page, "tables_inbox_take")
     press(page, "upload_make")
     until_ended(page, "large")
-    assert [one.name for one in catalog.list_tables()] == ["large"]
+    assert [box.name for box in catalog.list_tables()] == ["large"]
     assert (tmp_path / "inbox" / "large.csv").read_bytes() == scored()
 
 
-def test_deleting_the_table_at_hand_goes_back_to_the_first(page):
+def test_deleting_the_current_table_returns_to_the_first(page):
     table_format.save(make_table(prompts=6, candidates=4, values=("wit", "tact")), catalog.path_of("Ours"))
     page.run()
     press(page, "table_look_Ours")
@@ -199,10 +199,12 @@ def test_deleting_the_table_at_hand_goes_back_to_the_first(page):
     assert any("“Ours” was deleted." in text.value for text in page.text)
 
 
-def test_a_build_is_begun_with_what_was_asked_for(page, monkeypatch):
+def test_build_starts_with_the_chosen_options(page, monkeypatch):
     monkeypatch.setattr(files, "installed", lambda: [ModelFiles("tiny", Path("tiny"), "0" * 64, "here")])
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append((given, more)))
+    monkeypatch.setattr(
+        processes, "start", lambda *start_arguments, **options: begun.append((start_arguments, options))
+    )
     view(page, "build")
     assert page.button(key="build_go").disabled
     page.text_area(key="build_pasted").set_value("How?\nHow?").run()
@@ -213,24 +215,24 @@ def test_a_build_is_begun_with_what_was_asked_for(page, monkeypatch):
     page.text_area(key="build_pasted").set_value("How?\n <b>Why?</b> ").run()
     page.multiselect(key="build_values").set_value(["diversity", "plain_language"]).run()
     press(page, "build_go")
-    (given, _), *rest = begun
-    assert not rest
-    name, kind, arguments, about, inputs = given
+    (start_arguments, _), *others = begun
+    assert not others
+    name, kind, arguments, about, inputs = start_arguments
     assert (name, kind) == ("My prompts", "build")
     assert {"--model=tiny", "--values=diversity,plain_language", "--candidates=16"} <= set(arguments)
     assert about == {"prompts": 2, "candidates": 16, "values": ["diversity", "plain_language"], "model": "tiny"}
     assert [json.loads(line)["prompt"] for line in inputs["prompts.jsonl"].splitlines()] == ["How?", "<b>Why?</b>"]
 
 
-def test_a_build_scores_values_of_ones_own(page, monkeypatch):
+def test_build_scores_custom_values(page, monkeypatch):
     monkeypatch.setattr(files, "installed", lambda: [ModelFiles("tiny", Path("tiny"), "0" * 64, "here")])
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *start_arguments, **options: begun.append(start_arguments))
     definition = Definition("calm_nurse", "Calm *nurse*", more=("a calm nurse",), less=("a salesman",))
-    kept = custom_values.define(database(), definition)
+    value = custom_values.define(database(), definition)
     view(page, "build")
     assert build_form.own_definitions() == (), "not in use yet"
-    custom_values.use(database(), kept.id, 1)
+    custom_values.use(database(), value.id, 1)
     page.text_area(key="build_pasted").set_value("How?").run()
     page.multiselect(key="build_values").set_value(["diversity", "calm_nurse"]).run()
     press(page, "build_go")
@@ -240,18 +242,18 @@ def test_a_build_scores_values_of_ones_own(page, monkeypatch):
     assert json.loads(inputs[path.name]) == {"calm_nurse": {"family": "contrast", **definition.as_dict()}}
 
 
-def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypatch):
-    made = make_table(prompts=16, candidates=8, seed=5)
+def test_more_replies_are_drawn_into_a_new_table(tmp_path, monkeypatch):
+    table = make_table(prompts=16, candidates=8, seed=5)
     contrast = {"name": "harmlessness", "family": "contrast", "settings": {"more": ["safe"], "less": ["unsafe"]}}
     drawn = {"engine": {"engine": "torch"}, "model": {"name": "tiny"}, "scorers": [contrast]}
-    metadata = dict(made.metadata) | drawn
-    table_format.save(replace(made, metadata=metadata), tmp_path / "table.parquet")
+    metadata = dict(table.metadata) | drawn
+    table_format.save(replace(table, metadata=metadata), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     begun = []
-    monkeypatch.setattr(processes, "start", lambda *given, **more: begun.append(given))
+    monkeypatch.setattr(processes, "start", lambda *start_arguments, **options: begun.append(start_arguments))
     page = opened_with(palette="humor:p99")
     view(page.switch_page("tables.py").run(), "good")
-    looked_at(page)
+    run_until_idle(page)
     assert "More replies to each prompt would help most" in page_text(page)
     press(page, "good_candidates")
     ((name, kind, arguments, about, inputs),) = begun
@@ -263,14 +265,14 @@ def test_more_of_what_helps_is_drawn_into_a_table_of_its_own(tmp_path, monkeypat
 
 
 def test_where_new_replies_cannot_be_scored_no_more_are_drawn(tmp_path, monkeypatch):
-    made = make_table(prompts=16, candidates=8, seed=5, values=("humor", "tact"))
+    table = make_table(prompts=16, candidates=8, seed=5, values=("humor", "tact"))
     judge = {"name": "tact", "family": "judge", "settings": {"model": "m@http://elsewhere.example/v1"}}
     drawn = {"engine": {"engine": "torch"}, "model": {"name": "tiny"}, "scorers": [judge]}
-    table_format.save(replace(made, metadata=dict(made.metadata) | drawn), tmp_path / "table.parquet")
+    table_format.save(replace(table, metadata=dict(table.metadata) | drawn), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     page = opened_with(palette="humor:p99")
     view(page.switch_page("tables.py").run(), "good")
-    looked_at(page)
+    run_until_idle(page)
     assert "More replies to each prompt would help most" in page_text(page)
     assert "New replies cannot be scored on tact here, so no more can be drawn." in page_text(page)
     assert not [button for button in page.button if button.key == "good_candidates"]
@@ -282,8 +284,8 @@ def opened_with(**address: str) -> AppTest:
     return app.run()
 
 
-def looked_at(page: AppTest) -> AppTest:
-    """The page once its background work has ended."""
+def run_until_idle(page: AppTest) -> AppTest:
+    """Run the page again once its background work has ended, and return it."""
     for _ in range(3):
         for job in list(shared_jobs()._jobs.values()):
             assert job.wait(60)
@@ -292,8 +294,8 @@ def looked_at(page: AppTest) -> AppTest:
     return page
 
 
-def test_how_good_says_what_would_help_and_where_nothing_more_can_be_drawn(page):
-    looked_at(view(page, "good"))
+def test_how_good_states_what_would_help(page):
+    run_until_idle(view(page, "good"))
     assert "would help most" in page_text(page)
     assert "predicted" in page_text(page)
     assert "does not say how its replies were drawn" in page_text(page)

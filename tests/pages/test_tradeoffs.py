@@ -1,4 +1,4 @@
-"""Explore as a script: its five views, a point that is looked at and taken, and steps; clicks are the browser's."""
+"""Tests of Explore as a script: its five views, inspecting and using a point, and steps; no clicks in figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def app(table) -> AppTest:
 
 
 def page(view: str = "two", palette: str = "", **parameters: str | list[str]) -> AppTest:
-    """The page, with a palette from the address of the first page and further parameters of its own."""
+    """Open the page with a palette and further parameters in its address."""
     app = AppTest.from_file(APP, default_timeout=60)
     if palette:
         app.query_params["palette"] = palette
@@ -39,12 +39,12 @@ def newest(name: str) -> Job:
 
 
 def click(app: AppTest, view: str, job: str, *carried: int) -> AppTest:
-    """What a click in a figure leaves behind, which AppTest cannot make."""
+    """Store what a click in a figure would, which AppTest cannot simulate."""
     app.session_state[f"what_if_clicked_{view}"] = (newest(job).key, carried)
     return app.run()
 
 
-def test_two_values_are_there_without_waiting_for_a_click(app):
+def test_two_values_are_drawn_without_a_click(app):
     assert not app.exception
     assert "What is possible together" in [header.value for header in app.header]
     assert "At 0.25 nats: helpfulness up to" in told(app)
@@ -55,17 +55,17 @@ def test_two_values_are_there_without_waiting_for_a_click(app):
     assert "Choose two different values." in page_text(app)
 
 
-def test_a_point_is_looked_at_taken_and_undone(app):
+def test_point_is_inspected_used_and_undone(app):
     click(app, "two", "frontier", 2, 25)
     assert not app.exception
     assert "You gain helpfulness" in told(app)
     assert "1.00 nats, like the best of 6.3 drafts" in told(app)
     assert "Sample reply" in page_text(app)
     assert "helpfulness p60" in page_text(app), "nothing is taken yet"
-    found: Frontier = newest("frontier").result
+    frontier: Frontier = newest("frontier").result
     app.button(key="take_it_two").click().run()
     assessment = app.session_state["assessment"][1]
-    assert assessment.targets[:2] == pytest.approx(found.contours[2].levels[25, :2])
+    assert assessment.targets[:2] == pytest.approx(frontier.contours[2].levels[25, :2])
     assert assessment.solution.kl == pytest.approx(1.0)
     assert "This is your palette now." in page_text(app)
     assert "Your targets are now those of a point of the frontier" in app.caption[0].value
@@ -76,20 +76,20 @@ def test_a_point_is_looked_at_taken_and_undone(app):
     assert "You gain" not in told(app)
 
 
-def test_a_click_is_forgotten_with_its_figure(app):
+def test_click_is_cleared_with_its_figure(app):
     click(app, "two", "frontier", 2, 25)
     app.selectbox(key="frontier_upwards").set_value(2)
     settled(app)
     assert "You gain" not in told(app)
 
 
-def test_what_is_heard_is_text_of_the_table(app, table):
+def test_example_reply_is_text_of_the_table(app, table):
     click(app, "two", "frontier", 4, 20)
     assert any(reply_html(reply) in page_text(app) for reply in table.replies[:32])
     assert "rests on a single reply per prompt" in told(app)
 
 
-def test_all_pairs_and_the_way_into_one(table):
+def test_all_pairs_lead_to_one_pair(table):
     app = page("pairs")
     assert not app.exception
     assert "Helpfulness and harmlessness pull apart" in told(app)
@@ -125,9 +125,9 @@ def test_many_lines_and_those_that_are_no_worse(table):
     assert not app.exception
     assert "24 palettes at 1 nats" in told(app)
     app.pills(key="lines_no_worse").set_value([0, 1, 2]).run()
-    shown = int(next(text for text in page_text(app).split(">") if "palettes are shown" in text).split()[0])
-    assert 0 < shown < 24
-    assert f"{shown} palettes at 1 nats" in told(app)
+    visible = int(next(text for text in page_text(app).split(">") if "palettes are shown" in text).split()[0])
+    assert 0 < visible < 24
+    assert f"{visible} palettes at 1 nats" in told(app)
     app.pills(key="lines_no_worse").set_value([]).run()
     click(app, "lines", "fan", 3)
     assert "One of the palettes at 1 nats." in page_text(app)
@@ -144,7 +144,7 @@ def test_one_target_moved(table):
     assert "The highest that is possible for positivity" in told(app)
 
 
-def test_a_step_says_what_it_does_and_does_it(app):
+def test_step_is_described_and_applied(app):
     assert "costs the same" in page_text(app)
     before = app.session_state["assessment"][1]
     app.button(key="step_0_1").click()
@@ -174,7 +174,7 @@ def test_steps_of_a_palette_out_of_reach_begin_at_the_nearest(table):
     assert "step_0_1" in [button.key for button in app.button]
 
 
-def test_a_point_beside_a_palette_that_nothing_is_near_is_held_against_the_base_model(table):
+def test_point_without_a_nearest_palette_is_compared_with_the_base_model(table):
     app = page(palette="helpfulness:p99!;harmlessness:p99!")
     assert "unlock a value" in page_text(app)
     click(app, "two", "frontier", 2, 25)
@@ -238,7 +238,7 @@ def test_a_link_that_names_what_is_not_there_opens_the_first_choice(table):
     assert app.segmented_control(key="three_budget").value == 1.0
 
 
-def test_a_choice_that_the_palette_would_not_make_any_more_goes_to_the_address(table):
+def test_explicit_choice_goes_to_the_address(table):
     app = AppTest.from_file(APP, default_timeout=60)
     app.session_state["plain_desk"] = True
     app.run().switch_page("tradeoffs.py")

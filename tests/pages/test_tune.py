@@ -1,4 +1,4 @@
-"""The page Tune: the command that it starts, and whose model it is."""
+"""Tests of the page Tune: the command that it starts, and the owner of the model."""
 
 from __future__ import annotations
 
@@ -64,19 +64,19 @@ def asked(
 
 def command(tmp_path: Path, palette: AssessedPalette, file_values: int | None = None, **settings):
     path = tmp_path / "table.parquet"
-    whole = make_table(prompts=16, candidates=8, seed=5)
-    kept = whole.values[:file_values]
-    table_format.save(whole if file_values is None else replace(whole.reordered(kept)), path)
-    return tune_command(palette, "what was set", path, whole, TuningSettings(**settings), "tiny")
+    table = make_table(prompts=16, candidates=8, seed=5)
+    file_columns = table.values[:file_values]
+    table_format.save(table if file_values is None else replace(table.reordered(file_columns)), path)
+    return tune_command(palette, "what was set", path, table, TuningSettings(**settings), "tiny")
 
 
-def test_the_command_is_one_that_tune_takes(tmp_path: Path):
+def test_command_is_accepted_by_tune(tmp_path: Path):
     wanted = command(tmp_path, asked(), method=TuningMethod.DISTILL, steps=7)
     assert wanted.arguments[0] == "tune"
-    given = [argument.partition("=")[0] for argument in wanted.arguments[1:] if argument.startswith("--")]
+    option_names = [argument.partition("=")[0] for argument in wanted.arguments[1:] if argument.startswith("--")]
     options = {name for option in tune_options.params for name in option.opts}
-    assert set(given) <= options
-    assert given[-1] == ESTIMATE
+    assert set(option_names) <= options
+    assert option_names[-1] == ESTIMATE
     assert {"--method=distill", "--steps=7"} <= set(wanted.arguments)
     targets = json.loads(wanted.inputs["targets.jsonl"])["targets"]
     name = asked().scene.table.values[0]
@@ -86,21 +86,21 @@ def test_the_command_is_one_that_tune_takes(tmp_path: Path):
     json.dumps(wanted.about)
 
 
-def test_repeating_asks_for_rounds_where_there_are_targets_to_hold(tmp_path: Path):
+def test_repeating_uses_rounds_where_there_are_targets(tmp_path: Path):
     path = tmp_path / "table.parquet"
-    whole = make_table(prompts=16, candidates=8, seed=5)
-    table_format.save(whole, path)
+    table = make_table(prompts=16, candidates=8, seed=5)
+    table_format.save(table, path)
 
     def given(palette: AssessedPalette, repeated: bool) -> list[str]:
-        wanted = tune_command(palette, "what was set", path, whole, TuningSettings(), "tiny", repeated)
+        wanted = tune_command(palette, "what was set", path, table, TuningSettings(), "tiny", repeated)
         return [argument for argument in wanted.arguments if argument.startswith("--rounds")]
 
-    nothing = np.full(len(whole.values), np.nan)
+    nothing = np.full(len(table.values), np.nan)
     assert given(asked(), True) == [f"--rounds={ROUNDS}"]
     assert given(asked(), False) == given(asked(nothing), True) == []
 
 
-def test_where_targets_are_out_of_reach_the_nearest_are_tuned(tmp_path: Path):
+def test_nearest_targets_are_tuned_where_targets_are_out_of_reach(tmp_path: Path):
     far = np.full(len(asked().scene.table.values), np.nan)
     far[:2] = 50.0
     palette = asked(far)
@@ -118,12 +118,12 @@ def test_the_nearest_targets_leave_further_scorers_room():
     assert far.assessment.verdict is Verdict.OUT_OF_REACH
     level = asked_levels(far)["helpfulness"]
     assert level < scene.oracle.rewards_at(far.assessment.nearest.targets[:4])[0], "lowered for its scorers"
-    taken = palette.with_target("helpfulness", Target(90.0, level))
-    again = aim(table, scene.oracle, taken)
-    assert assess(again.oracle, again.standardised(taken)).verdict is not Verdict.OUT_OF_REACH
+    adjusted = palette.with_target("helpfulness", Target(90.0, level))
+    resolved = aim(table, scene.oracle, adjusted)
+    assert assess(resolved.oracle, resolved.standardised(adjusted)).verdict is not Verdict.OUT_OF_REACH
 
 
-def test_what_is_asked_beside_averages_is_tuned_too(tmp_path: Path):
+def test_demands_beside_averages_are_tuned_too(tmp_path: Path):
     first, second = asked().scene.table.values[:2]
     beside = Beside((first,), (f"{second}:25%=p10",), 0.02, None, (f"{first}={second}",))
     palette = asked(beside=beside)
@@ -134,18 +134,18 @@ def test_what_is_asked_beside_averages_is_tuned_too(tmp_path: Path):
     assert read.demands == read_demands(beside, opened.table, opened.oracle)
     assert read.demands.mix == 0.02
     assert refusal(palette) == ""
-    # A value of one's own may be meant beside the averages alone; the file does not have it.
+    # A custom value may occur only in demands beside averages; the file does not have it.
     copied = command(tmp_path, asked(beside=Beside(no_worse_tail=(second,))), file_values=1)
     copied.inputs["table.parquet"].unlink()
 
 
-def test_what_holds_for_some_prompts_alone_is_refused_before_it_starts():
+def test_demands_on_cohorts_are_refused_before_the_start():
     assert "some prompts alone" in refusal(asked(beside=Beside(no_cohort_below_base="use_case")))
     nothing = asked(np.full(len(asked().scene.table.values), np.nan))
     assert "nothing to tune" in refusal(replace(nothing, palette=Palette()))
 
 
-def test_a_value_that_the_file_does_not_have_comes_in_a_copy(tmp_path: Path):
+def test_added_value_is_written_to_a_copy_of_the_table(tmp_path: Path):
     wide = np.full(len(asked().scene.table.values), np.nan)
     wide[1] = 0.3
     wanted = command(tmp_path, asked(wide), file_values=1)
@@ -164,7 +164,7 @@ def finish(name: str) -> None:
 
 @pytest.fixture
 def ends_at_once(monkeypatch):
-    """``python -m map_core`` writes that it is done, and nothing else."""
+    """Replace ``python -m map_core`` by a command that reports success at once."""
     code = "import json, sys; json.dump({'state': 'done'}, open(sys.argv[sys.argv.index('--progress-file') + 1], 'w'))"
     monkeypatch.setattr(
         child_process,
@@ -181,7 +181,7 @@ def wait(name: str) -> jobs.TableJob:
     raise AssertionError(f"still {job}")
 
 
-def test_it_starts_with_what_it_takes_and_goes_on_when_somebody_says_so(ends_at_once):
+def test_tuning_shows_its_estimate_and_continues_on_confirmation(ends_at_once):
     tables = VisitorCatalog(ANN)
     arguments = ("tune", "t.parquet", "--out", "{out}", "--progress-file", "{progress}", ESTIMATE)
     tables.start("Mine", TUNE, arguments, {"palette": "x"})
@@ -191,19 +191,19 @@ def test_it_starts_with_what_it_takes_and_goes_on_when_somebody_says_so(ends_at_
         tables.start("Mine", TUNE, arguments, {})
     tables.answer("Mine", {ESTIMATE: None})
     assert ESTIMATE not in wait("Mine").options
-    # The folder is that of the model, below the tables.
+    # The folder of the model is below the tables.
     assert json.loads((jobs.job_folder("Mine") / "request.json").read_text())["kind"] == TUNE
     assert jobs.out_of("Mine", TUNE) == tuned_folder("Mine")
 
 
-def test_a_name_is_one_of_a_table_or_of_a_model():
+def test_names_are_unique_among_tables_and_models():
     finish("Kind")
     assert processes.free_name("Kind") == "Kind 2"
     with pytest.raises(InputError, match="There is a tuned model 'Kind' already"):
         processes.start("Kind", "build", (), {})
 
 
-def test_giving_up_deletes_what_is_not_finished_and_keeps_what_is(ends_at_once):
+def test_discarding_deletes_unfinished_models_only(ends_at_once):
     tables = VisitorCatalog(ANN)
     arguments = ("tune", "--progress-file", "{progress}")
     tables.start("Half", TUNE, arguments, {})
@@ -218,7 +218,7 @@ def test_giving_up_deletes_what_is_not_finished_and_keeps_what_is(ends_at_once):
     assert tables.list_tuned() == ("Whole",)
 
 
-def test_a_model_is_seen_and_deleted_by_whoever_made_it(ends_at_once):
+def test_model_is_visible_to_and_deleted_by_its_owner(ends_at_once):
     ann, ben = VisitorCatalog(ANN), VisitorCatalog(BEN)
     ann.start("Hers", TUNE, ("tune", "--progress-file", "{progress}"), {})
     wait("Hers")
@@ -239,7 +239,7 @@ def test_a_model_is_seen_and_deleted_by_whoever_made_it(ends_at_once):
         VisitorCatalog(GUEST).start("No", TUNE, (), {})
 
 
-def test_where_libraries_are_missing_the_page_says_the_one_command(app, monkeypatch):
+def test_missing_libraries_are_shown_with_one_command(app, monkeypatch):
     monkeypatch.setattr(generator, "missing_model", lambda scene: None)
     monkeypatch.setattr(form, "LIBRARIES", ("no_such_library",))
     page = AppTest.from_file(APP, default_timeout=60).run().switch_page("tune.py").run()
@@ -248,7 +248,7 @@ def test_where_libraries_are_missing_the_page_says_the_one_command(app, monkeypa
     assert "tune_go" not in {button.key for button in page.button}
 
 
-def test_a_table_whose_scores_came_with_it_is_not_tuned_on(tmp_path, monkeypatch):
+def test_table_with_imported_scores_is_refused(tmp_path, monkeypatch):
     table_format.save(make_table(prompts=8, candidates=4, values=("humor", "wit", "tact")), tmp_path / "table.parquet")
     monkeypatch.setenv("VALUE_PALETTE_TABLE", str(tmp_path / "table.parquet"))
     monkeypatch.setattr(generator, "missing_model", lambda scene: None)
@@ -261,7 +261,7 @@ def test_a_table_whose_scores_came_with_it_is_not_tuned_on(tmp_path, monkeypatch
     assert "tune_go" not in {button.key for button in page.button}
 
 
-def test_the_card_of_a_model_says_that_it_was_not_checked_and_has_the_command(app, ends_at_once):
+def test_card_of_an_unchecked_model_has_the_command(app, ends_at_once):
     finish("Kind one")
     record = {"format": 1, "model": {"name": "tiny"}, "palette": {}}
     (tuned_folder("Kind one") / RECORD).write_text(json.dumps(record))
@@ -271,12 +271,12 @@ def test_the_card_of_a_model_says_that_it_was_not_checked_and_has_the_command(ap
     assert any("has not been checked" in part.proto.body for part in page.get("html"))
 
 
-def test_names_never_lead_out_of_the_folder():
+def test_names_cannot_leave_the_folder():
     for name in ("../kept", "a/b", "", ".", "x\ny"):
         assert find_tuned(name) is None
 
 
-def test_on_listen_a_tuned_model_is_offered_where_the_table_is_of_its_model(ends_at_once):
+def test_listen_offers_tuned_models_of_the_tables_model(ends_at_once):
     from pages.view.compare import writer
 
     for name, sha256 in (("Kind", "aa"), ("Other", "bb")):

@@ -1,4 +1,4 @@
-"""A vote link: pairs without names, an answer each, kept with the votes on the same palette."""
+"""Tests of a vote link: unnamed pairs, one answer each, stored with the votes on the same palette."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("place")
 
 
 def vote_page(palette: str) -> AppTest:
-    """The page as a link to it opens it."""
+    """Open the page as its link does."""
     app = AppTest.from_file(APP, default_timeout=60)
     app.query_params["palette"] = palette
     return app.run().switch_page("vote.py").run()
@@ -36,25 +36,25 @@ def test_a_colleague_answers_each_pair_once(monkeypatch):
         assert not page.exception
     assert "Thank you. That was all." in page_text(page)
     assert not [button for button in page.button if str(button.key).startswith("vote_")]
-    whole = scenes.load(scenes.ALL).table
+    table = scenes.load(scenes.ALL).table
     palette = page.session_state["history"].now
-    kept = votes.list_votes(database(), votes.palette_key(palette, table_key(whole)))
+    stored = votes.list_votes(database(), votes.palette_key(palette, table_key(table)))
     assert palette.targets["humor"].percentile == 70
-    assert len(kept) == 3
-    assert votes.count_votes(kept).tie == 1
+    assert len(stored) == 3
+    assert votes.count_votes(stored).tie == 1
 
 
-def test_which_reply_is_a_differs_between_voters_and_not_between_visits():
+def test_order_of_replies_depends_on_the_voter_only():
     scene = scenes.load()
     palette = Palette.from_query({"palette": PALETTE}, scene.table.values)
     live = live_answer.current_answer(scene, palette)
-    asked = [vote_link.questions(live, voter) for voter in ("one", "one", "two", "three", "four")]
-    assert asked[0] == asked[1]
-    assert len({tuple(question.pair.aligned for question in questions) for questions in asked}) > 1
-    assert all(question.pair is not None for question in asked[0])
+    question_lists = [vote_link.questions(live, voter) for voter in ("one", "one", "two", "three", "four")]
+    assert question_lists[0] == question_lists[1]
+    assert len({tuple(question.pair.aligned for question in questions) for questions in question_lists}) > 1
+    assert all(question.pair is not None for question in question_lists[0])
 
 
-def test_a_palette_that_changes_nothing_has_nothing_to_vote_on():
+def test_palette_without_effect_has_no_pairs():
     page = vote_page("humor:p1")
     assert not page.exception
     assert "nothing to vote on" in page_text(page)

@@ -1,4 +1,4 @@
-"""Judging blind: the order tells nothing, the share has its interval, and a vote is kept under its palette."""
+"""Tests of blind judging: the order reveals nothing, the share has an interval, votes belong to a palette."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.pages.compare_script import begun, captions, favoured, finish, finish
 
 
 @pytest.fixture(autouse=True)
-def kept(tmp_path, monkeypatch):
-    """A database in which nothing is yet."""
+def empty_database(tmp_path, monkeypatch):
+    """Use an empty database."""
     monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'votes.sqlite'}")
     return database()
 
 
-def test_the_order_depends_on_the_name_alone_and_half_of_the_names_give_either():
+def test_order_depends_on_the_name_only_and_is_balanced():
     pairs = [blind_pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
     assert pairs == [blind_pair(f"{number:032x} 3", "base", "aligned") for number in range(400)]
     assert all({pair.a, pair.b} == {"base", "aligned"} for pair in pairs)
@@ -35,14 +35,14 @@ def test_the_order_depends_on_the_name_alone_and_half_of_the_names_give_either()
     assert 160 < first < 240  # four standard deviations of a fair coin
 
 
-def test_replies_that_read_alike_are_no_pair():
+def test_equal_texts_are_no_pair():
     assert blind_pair("x", "The same.\n", " The  same.") is None
     assert blind_pair("x", "", "Something") is not None
 
 
 def test_a_side_is_somebodys_reply():
-    shown = BlindPair("one", "two", aligned=Side.B)
-    assert [shown.preferred(side) for side in Side] == [Preference.BASE, Preference.TIE, Preference.ALIGNED]
+    pair = BlindPair("one", "two", aligned=Side.B)
+    assert [pair.preferred(side) for side in Side] == [Preference.BASE, Preference.TIE, Preference.ALIGNED]
 
 
 def test_the_share_of_14_of_20_by_hand():
@@ -65,20 +65,20 @@ def test_a_share_of_few_or_of_none():
     )
     assert preference_sentence(Tally()) == "Nobody has judged this palette yet."
     assert preference_sentence(Tally(tie=1)) == "Nobody has preferred either reply yet. 1 was a tie."
-    one = preference_share(Tally(aligned=1))
-    assert one.high == 1.0
-    assert 0.2 < one.low < 0.3  # 1 / (1 + z^2)
+    share = preference_share(Tally(aligned=1))
+    assert share.high == 1.0
+    assert 0.2 < share.low < 0.3  # 1 / (1 + z^2)
     assert preference_sentence(Tally(aligned=1)).startswith("The aligned reply was preferred in 1 of 1 judgement, 100%")
 
 
 def test_the_file_names_no_session_and_holds_no_formula():
     when = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    made = [
+    votes_cast = [
         Vote(1, "ab", "=1+1", Preference.ALIGNED, "session-9f", when),
         Vote(2, "ab", "Why?", Preference.TIE, "session-77", when),
         Vote(3, "ab", "How?", Preference.BASE, "session-9f", when),
     ]
-    text = votes_csv(made)
+    text = votes_csv(votes_cast)
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [(row["prompt"], row["preferred"], row["voter"]) for row in rows] == [
         ("'=1+1", "aligned", "1"),
@@ -94,7 +94,7 @@ def answers(app) -> list[str]:
 
 
 def blind(compare, desk, k: int = 1):
-    """A generation that is over and whose replies are covered; the base reply is never candidate k."""
+    """Finish a generation with covered replies; the base reply is never candidate k."""
     compare.toggle(key="judge_blind").set_value(True).run()
     generation = begun(compare, desk)
     k = k if k != generation.request.base else (k + 1) % 4
@@ -107,7 +107,7 @@ def blind(compare, desk, k: int = 1):
     return generation, k
 
 
-def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
+def test_replies_are_covered_judged_and_then_shown(compare, desk, empty_database):
     generation, k = blind(compare, desk)
     base = generation.request.base
     page = page_text(compare)
@@ -115,11 +115,11 @@ def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
         assert tell not in page
     assert not any(caption.startswith("Candidate ") for caption in captions(compare))
     assert not compare.dataframe
-    shown = [text for text in texts(compare) if text.startswith("final")]
-    assert sorted(shown) == sorted([f"final {base}", f"final {k}"])
+    final_texts = [text for text in texts(compare) if text.startswith("final")]
+    assert sorted(final_texts) == sorted([f"final {base}", f"final {k}"])
     compare.run()
-    assert [text for text in texts(compare) if text.startswith("final")] == shown
-    side = "A" if shown[0] == f"final {k}" else "B"
+    assert [text for text in texts(compare) if text.startswith("final")] == final_texts
+    side = "A" if final_texts[0] == f"final {k}" else "B"
     compare.button(key=f"judge_is_{side}").click().run()
     assert not compare.exception
     page = page_text(compare)
@@ -128,17 +128,17 @@ def test_replies_are_covered_judged_and_then_shown(compare, desk, kept):
     assert "<dt>Effective sample size</dt>" in page
     assert not answers(compare)
     key = votes.palette_key(compare.session_state["history"].now, table_key(scene.load(scene.ALL).table))
-    (vote,) = votes.list_votes(kept, key)
+    (vote,) = votes.list_votes(empty_database, key)
     assert (vote.preferred, vote.prompt) == (Preference.ALIGNED, generation.request.prompt)
     compare.button(key="judge_undo").click().run()
-    assert votes.list_votes(kept, key) == ()
+    assert votes.list_votes(empty_database, key) == ()
     assert len(answers(compare)) == 3
     compare.button(key="judge_is_neither").click().run()
     assert "You saw no difference." in page_text(compare)
-    assert votes.tally(kept, key) == Tally(tie=1)
+    assert votes.tally(empty_database, key) == Tally(tie=1)
 
 
-def test_a_changed_palette_has_votes_of_its_own(compare, desk, kept):
+def test_a_changed_palette_has_votes_of_its_own(compare, desk, empty_database):
     blind(compare, desk)
     compare.button(key="judge_is_A").click().run()
     compare.slider(key="target_humor").set_value(compare.slider(key="target_humor").value + 10).run()
@@ -162,7 +162,7 @@ def test_without_the_toggle_nothing_is_covered_and_it_can_be_turned_on_at_the_en
     assert len(answers(compare)) == 3
 
 
-def test_a_database_that_fails_is_told_in_words(compare, desk, monkeypatch, tmp_path):
+def test_failing_database_is_reported(compare, desk, monkeypatch, tmp_path):
     blind(compare, desk)
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("VALUE_PALETTE_DATABASE", f"sqlite:///{tmp_path / 'file' / 'votes.sqlite'}")
@@ -172,7 +172,7 @@ def test_a_database_that_fails_is_told_in_words(compare, desk, monkeypatch, tmp_
     assert any("VALUE_PALETTE_DATABASE" in text for text in texts(compare))
 
 
-def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, kept):
+def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, empty_database):
     compare.button_group(key="how_many").set_value("many").run()
     compare.toggle(key="judge_blind").set_value(True)
     compare.number_input(key="many_count").set_value(3)
@@ -182,7 +182,7 @@ def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, kept)
     for place in range(3):
         generation = desk.wait_for(place)
         generation.apply(Begun(generation.request.base))
-        # The second prompt's replies are the same, so that it is not asked about.
+        # The replies to the second prompt are equal, so it is not a question.
         base = generation.request.base
         picks.append(base if place == 1 else (base + 1) % 4)
         finish(generation, favoured(generation, picks[-1]), f"reply {place}:")
@@ -193,9 +193,9 @@ def test_many_prompts_are_judged_one_after_the_other(compare, desk, table, kept)
     for number, place in enumerate((0, 2), start=1):
         assert f"Judgement {number} of 2" in page_text(compare)
         assert table.prompts[place] in texts(compare)
-        shown = [text for text in texts(compare) if text.startswith("reply")]
-        assert {text.split(":")[0] for text in shown} == {f"reply {place}"}
-        side = "A" if shown[0].endswith(str(picks[place])) else "B"
+        reply_texts = [text for text in texts(compare) if text.startswith("reply")]
+        assert {text.split(":")[0] for text in reply_texts} == {f"reply {place}"}
+        side = "A" if reply_texts[0].endswith(str(picks[place])) else "B"
         compare.button(key=f"judge_is_{side}").click().run()
     assert len(compare.dataframe) == 1
     assert "The aligned reply was preferred in 2 of 2 judgements, 100%" in page_text(compare)

@@ -1,4 +1,4 @@
-"""The switch *Show numbers*: somebody who has chosen nothing reads no figure of the method, on any page."""
+"""Tests of the switch *Show numbers*: by default no page has figures of the method."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pages.view.session import scene as scenes
 from pages.view.shell import wording
 from tests.pages.app_script import APP, answer, settled
 
-#: What engineers read and nobody else.
+#: Terms for engineers only.
 FIGURES = re.compile(
     r"\bnats?\b|\bKL\b|\blambda\b|λ|standard deviation|\b[Bb]est[ -]of[ -](\d|N\b)|\bAUC\b|\blog Z\b|\bp\d{1,3}\b"
     r"|\bp%\{|percentile|[Ee]ffective sample|\bESS\b|rank correlation|log[- ](prob|odds|likelihood)|perplexity"
     r"|\blogits?\b|standard error|\bvariance\b|\bquantile|\bbootstrap|probability mass|\bentropy\b|\bposterior\b",
     re.IGNORECASE,
 )
-#: Fields that nobody reads.
+#: Fields that are not displayed.
 UNREAD = {
     "bdata",
     "jsContent",
@@ -44,11 +44,11 @@ UNREAD = {
     "language",
     "unit",
 }
-#: A palette as addresses have it, which stays as it is.
+#: A palette in an address, which keeps its form.
 ADDRESS = re.compile(r"(/?\w*\?palette=)?\w+:\S*")
-#: In markup: rules of style, and examples of a file's format, which stays as it is.
+#: In markup: style rules, and examples of a file format, which keep their form.
 UNSEEN = re.compile(r"<style>.*?</style>|&quot;p\d+&quot;", re.DOTALL)
-#: Each page with what else it can show: (file, entries of the session, parameters of the address).
+#: Each page and its states: (file, entries of the session, parameters of the address).
 PAGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ("palette", {}, {}),
     ("palette", {"plain_desk": True}, {"palette": "helpfulness:p99;harmlessness:p99"}),
@@ -71,7 +71,7 @@ PAGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 
 
 def texts(node: Any) -> Iterator[str]:
-    """Every text of a message, of JSON within it too, but those that nobody reads."""
+    """Return every displayed text of a message, including those in JSON."""
     if isinstance(node, dict):
         for name, value in node.items():
             if name not in UNREAD:
@@ -90,18 +90,18 @@ def texts(node: Any) -> Iterator[str]:
 
 
 def read(app: AppTest) -> list[str]:
-    """Everything that a page says: texts, labels, help, figures, and what its components are given."""
+    """Return all text of a page: texts, labels, help, figures, and the data of components."""
     problems = []
     for element in app.main:
         proto = getattr(element, "proto", None)
         if proto is not None:
-            # An example of a file's format keeps its p70.
+            # An example of a file format keeps its p70.
             problems += [UNSEEN.sub("", text) for text in texts(MessageToDict(proto))]
     return problems
 
 
 def opened(page: str, session: dict[str, Any], address: dict[str, str]) -> AppTest:
-    """A page with its background work done."""
+    """Open a page and wait for its background work."""
     app = AppTest.from_file(APP, default_timeout=60)
     for name, value in address.items():
         app.query_params[name] = value
@@ -120,13 +120,13 @@ def opened(page: str, session: dict[str, Any], address: dict[str, str]) -> AppTe
 def test_a_page_has_no_figures_of_the_method(page, session, address, table):
     app = opened(page, session, address)
     assert not app.exception
-    shown = read(app)
-    assert len(" ".join(shown)) > 200
-    assert sorted({text for text in shown if FIGURES.search(text)}) == []
+    page_texts = read(app)
+    assert len(" ".join(page_texts)) > 200
+    assert sorted({text for text in page_texts if FIGURES.search(text)}) == []
 
 
 @pytest.mark.parametrize("card", cards().values(), ids=lambda card: card.name)
-def test_what_a_value_measures_and_misses_is_said_in_plain_words(card):
+def test_cards_describe_values_in_plain_words(card):
     assert not FIGURES.search(f"{card.measures} {card.misses}")
 
 
@@ -144,14 +144,14 @@ def test_the_switch_holds_on_every_page(table):
 
 
 @pytest.mark.plain
-@pytest.mark.parametrize(("kept", "on"), [("on", True), ("off", False), ("", False), ("<b>", False)])
-def test_a_choice_is_kept_in_the_browser(kept, on, table, monkeypatch):
-    monkeypatch.setattr(type(st.context), "cookies", property(lambda _: {wording.COOKIE: kept}))
+@pytest.mark.parametrize(("stored", "on"), [("on", True), ("off", False), ("", False), ("<b>", False)])
+def test_a_choice_is_kept_in_the_browser(stored, on, table, monkeypatch):
+    monkeypatch.setattr(type(st.context), "cookies", property(lambda _: {wording.COOKIE: stored}))
     app = opened("palette", {}, {})
     assert app.toggle(key=wording.SWITCH.name).value is on
 
 
-def test_what_the_operator_sets_is_for_those_who_have_chosen_nothing(table, monkeypatch):
+def test_operators_setting_is_the_default_only(table, monkeypatch):
     monkeypatch.setenv(wording.SETTING, "on")
     app = opened("palette", {}, {})
     assert app.toggle(key=wording.SWITCH.name).value is True
@@ -170,7 +170,7 @@ def test_a_link_names_a_budget_in_either_wording(name, table):
 
 
 @pytest.mark.parametrize("page", ["palette", "tradeoffs", "tables", "limits", "documents", "report"])
-def test_what_speaks_stands_on_every_page(page, table):
+def test_model_line_is_on_every_page(page, table):
     app = opened(page, {}, {})
     assert not app.exception
     (line,) = [text for text in read(app) if 'class="vp-speaks"' in text]
@@ -179,14 +179,14 @@ def test_what_speaks_stands_on_every_page(page, table):
 
 
 @pytest.mark.plain
-def test_groups_at_a_table_have_no_figures_of_the_method(table):
+def test_groups_have_no_figures_of_the_method(table):
     app = opened("groups", {}, {})
     app.button(key="example").click().run()
     settled(app)
     assert not app.exception
-    shown = read(app)
-    assert any("of the way" in text for text in shown)
-    assert sorted({text for text in shown if FIGURES.search(text)}) == []
+    page_texts = read(app)
+    assert any("of the way" in text for text in page_texts)
+    assert sorted({text for text in page_texts if FIGURES.search(text)}) == []
 
 
 @pytest.mark.plain
@@ -199,14 +199,14 @@ def test_the_library_has_no_figures_of_the_method(view, table):
 
 @pytest.mark.plain
 def test_the_phone_of_a_meeting_has_no_figures_of_the_method(table):
-    held = meetings.open_meeting(database(), "What do we want?", ALL, table_key(scenes.load(ALL).table))
+    meeting = meetings.open_meeting(database(), "What do we want?", ALL, table_key(scenes.load(ALL).table))
     app = AppTest.from_file(APP, default_timeout=60)
-    app.query_params["meeting"] = held.code
+    app.query_params["meeting"] = meeting.code
     app.run().switch_page("join.py")
-    app.query_params["meeting"] = held.code
+    app.query_params["meeting"] = meeting.code
     app.run()
     app.toggle(key="ask_helpfulness").set_value(True).run()
     assert not app.exception
-    shown = read(app)
-    assert any("Better than" in text for text in shown)
-    assert sorted({text for text in shown if FIGURES.search(text)}) == []
+    page_texts = read(app)
+    assert any("Better than" in text for text in page_texts)
+    assert sorted({text for text in page_texts if FIGURES.search(text)}) == []
