@@ -1,4 +1,4 @@
-"""Tests, a folder for each package of the code; what several of them share lies beside them."""
+"""Tests, in a folder per package of the code; shared helpers are modules of this folder."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""A visitor of the app without a browser: Streamlit's own protocol over a web socket, and uploads.
+"""A client of the app without a browser: Streamlit's protocol over a web socket, and uploads.
 
-It is as hostile as it is told to be: it sends what no page would.
+It can be hostile: it sends messages that no page would.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WIDGET = re.compile(rb"(\$\$ID-[0-9a-f]+-([a-z0-9_]+))")
 
 
 def unchecked() -> ssl.SSLContext:
-    """A context that takes any certificate: that of a proxy which a test has started."""
+    """Return a context that accepts any certificate, for a proxy that a test has started."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
@@ -40,7 +40,7 @@ class AppClient:
         self.place = urlsplit(address)
         self._context = unchecked() if self.place.scheme == "https" else None
         self.session, self.query = "", ""
-        #: Ids of widgets that were drawn, by their keys.
+        #: Ids of drawn widgets, by their keys.
         self.widgets: dict[str, str] = {}
         self.cookie = self._xsrf_cookie()
         self.socket: ClientConnection = connect(
@@ -66,7 +66,7 @@ class AppClient:
         return self._rerun(page, query, {}, timeout)
 
     def press(self, page: str, button: str, texts: dict[str, str], until: str = "", timeout: float = 60.0) -> list[str]:
-        """Press a button of the page that was run last, with texts typed into inputs; return all that is said then.
+        """Press a button of the page that was run last, with texts typed into inputs; return everything sent then.
 
         Args:
             page: its name.
@@ -77,10 +77,10 @@ class AppClient:
         """
         states: dict[str, str | None] = {self.widgets[key]: text for key, text in texts.items()}
         self.ask(page, self.query, states | {self.widgets[button]: None})
-        said: list[str] = []
-        while not said or not any(until in text for text in said):
-            said += [message.SerializeToString().decode(errors="replace") for message in self.read(timeout)]
-        return said
+        texts_sent: list[str] = []
+        while not texts_sent or not any(until in text for text in texts_sent):
+            texts_sent += [message.SerializeToString().decode(errors="replace") for message in self.read(timeout)]
+        return texts_sent
 
     def give(self, page: str, uploader: str, content: bytes, name: str, timeout: float = 60.0) -> list[ForwardMsg]:
         """Upload a file to an uploader of the page that was run last, by its key; return what the page sends then."""
@@ -127,7 +127,7 @@ class AppClient:
             answer = ForwardMsg.FromString(self.socket.recv(timeout=timeout))  # type: ignore[arg-type]
             sent.append(answer)
             widgets = _WIDGET.findall(answer.SerializeToString())
-            self.widgets |= {key.decode(): whole.decode() for whole, key in widgets}
+            self.widgets |= {key.decode(): widget_id.decode() for widget_id, key in widgets}
             if answer.WhichOneof("type") == "new_session":
                 self.session = answer.new_session.initialize.session_id
             if answer.WhichOneof("type") == "script_finished":
@@ -151,7 +151,7 @@ class AppClient:
             connection.request("PUT", f"/_stcore/upload_file/{self.session}/{id or uuid.uuid4()}", body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
-        except (BrokenPipeError, ConnectionResetError):  # refused before all was sent
+        except (BrokenPipeError, ConnectionResetError):  # refused before the whole body was sent
             return 413, ""
         finally:
             connection.close()

@@ -1,4 +1,4 @@
-"""The app as a process of its own and a Chromium to look at it with: fixtures that all browser tests share.
+"""The app in its own process and a Chromium: fixtures that all browser tests share.
 
 One server serves the whole run, on loopback, on a free port and on a small table, and is ended by its process id; a
 browser serves one file of tests, because Playwright keeps an event loop running for as long as it is there.
@@ -30,13 +30,13 @@ from tests.browser_setup import TEST_OPTIONS, find_chromium
 from tests.tables import make_table
 
 SECONDS = 1000
-#: In every reply of the shared table: it would say so if it ever ran.
+#: In every reply of the shared table: a script that would be noticed if it ran.
 MARKUP = '<img src=x onerror="window.ran = true"><script>window.ran = true</script> **bold** $x$'
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running app: where it answers, its process id, and the file of its log."""
+    """A running app: its address, its process id, and the file of its log."""
 
     address: str
     pid: int
@@ -44,7 +44,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """Return a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -59,7 +59,7 @@ def running(
     options: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """A server of the app while the block lasts.
+    """Run the app for a ``with`` block.
 
     Args:
         folder: for its log.
@@ -113,22 +113,22 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def model_processes(server: Server) -> list[psutil.Process]:
-    """The processes in which the models of a server run: one, or none before the first is asked for."""
+    """Return the model processes of a server: one, or none before the first request."""
     children = psutil.Process(server.pid).children()
     return [process for process in children if "map_core.service.worker" in process.cmdline()]
 
 
 @contextmanager
-def slow_model(server: Server, runs: float = 0.1, rests: float = 0.2) -> Iterator[None]:
-    """Let the models of a server run for a part of the time alone while the block lasts.
+def slow_model(server: Server, runs: float = 0.1, pause: float = 0.2) -> Iterator[None]:
+    """Slow down the models of a server for a ``with`` block, by stopping their processes in between.
 
-    What a page shows while replies are written can then be seen on a fast machine too, without replies so long that
-    a busy one takes a minute for them.
+    A page then shows replies while they are written even on a fast machine, without replies so long that a busy one
+    needs a minute for them.
 
     Args:
-        server: whose models they are; loaded, or that is slow as well.
-        runs: seconds that they run for at a time.
-        rests: seconds that they are stopped for in between.
+        server: whose models are slowed; loading is slow too, unless they are loaded.
+        runs: seconds of each running interval.
+        pause: seconds of each stop in between.
     """
     ended = threading.Event()
 
@@ -136,7 +136,7 @@ def slow_model(server: Server, runs: float = 0.1, rests: float = 0.2) -> Iterato
         while not ended.wait(runs):
             for process in model_processes(server):
                 process.send_signal(signal.SIGSTOP)
-                ended.wait(rests)
+                ended.wait(pause)
                 process.send_signal(signal.SIGCONT)
 
     thread = threading.Thread(target=alternate)
@@ -150,7 +150,7 @@ def slow_model(server: Server, runs: float = 0.1, rests: float = 0.2) -> Iterato
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory) -> Iterator[Server]:
-    """The app on a small table, one for all files of tests."""
+    """The app on a small table, shared by all test files."""
     folder = tmp_path_factory.mktemp("app")
     table = make_table(prompts=16, candidates=32, seed=5)
     table_format.save(
@@ -162,17 +162,17 @@ def server(tmp_path_factory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def address(server) -> str:
-    """Where the app answers."""
+    """The address of the app."""
     return server.address
 
 
 @pytest.fixture(scope="module")
 def browser():
-    """A Chromium for one file of tests."""
+    """A Chromium for one test file."""
     chromium = find_chromium()
     if chromium is None:
         pytest.skip("no Chromium here; python -m tests.browser_setup brings one")
-    # Longer than Playwright's own 5 seconds: what is expected comes, but late on a machine with other work.
+    # Longer than Playwright's default of 5 seconds, for busy machines.
     expect.set_options(timeout=30 * SECONDS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=list(TEST_OPTIONS))
@@ -182,7 +182,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def context(browser, address) -> Iterator[BrowserContext]:
-    """What the pages of one file of tests have in common: scripts that Chromium has fetched and compiled once.
+    """A browser context shared by the pages of one test file, so that scripts are fetched and compiled once.
 
     The app keeps nothing in a browser but the address, what each tab has stored and whether numbers are shown, so that
     its pages know nothing else of each other. A page that stays open keeps their process, which has compiled scripts.

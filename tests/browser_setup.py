@@ -1,4 +1,4 @@
-"""Find a Chromium for the browser tests, or bring one; ``python -m tests.browser_setup`` does so for ``make test``."""
+"""Find or install a Chromium for the browser tests; ``make test`` runs ``python -m tests.browser_setup``."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-#: Debian has Chromium rasterise on the GPU, which where there is none is one in software: a page then takes
-#: half as much of the processor again.
+#: Debian's Chromium rasterises on the GPU, or in a software GPU where there is none, which takes half as much CPU time
+#: again.
 OPTIONS = ("--no-sandbox", "--disable-gpu-rasterization")
-#: For the pages of tests, which live for seconds: optimising their scripts takes a tenth more of the processor's time
-#: than it saves, and the pages of one context share a process and scripts that are compiled, as long as one of them is
-#: open (see the fixture ``context``), which takes a sixth less.
+#: Test pages live for seconds: optimising their scripts costs a tenth more CPU time than it saves. The pages of one
+#: context share a process and compiled scripts as long as one of them is open (see the fixture ``context``), which
+#: saves a sixth.
 TEST_OPTIONS = (*OPTIONS, "--js-flags=--no-opt --no-maglev", "--process-per-site")
-#: The first has no windows at all and takes about half of the processor's time for a page.
+#: The first has no windows and takes about half of the CPU time per page.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def find_chromium() -> str | None:
-    """The path of an installed Chromium or Chrome, or None; CHROMIUM in the environment goes first."""
+    """Return the path of an installed Chromium or Chrome, or None; the variable CHROMIUM takes precedence."""
     if chosen := os.environ.get("CHROMIUM"):
         return chosen
-    if found := installed(NAMES):
-        return found
+    if program := installed(NAMES):
+        return program
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -34,15 +34,15 @@ def find_chromium() -> str | None:
 
 
 def installed(names: Sequence[str]) -> str | None:
-    """The path of the first of these programs that is installed, or None."""
+    """Return the path of the first of these programs that is installed, or None."""
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def bring_chromium() -> str:
-    """Install Chromium from Debian's packages where that can be done, by Playwright's own download elsewhere."""
+    """Install Chromium from Debian's packages where possible, otherwise by Playwright's download."""
     may_install = shutil.which("apt-get") and os.geteuid() == 0
-    if (found := find_chromium()) and (os.environ.get("CHROMIUM") or installed(NAMES[:1]) or not may_install):
-        return found
+    if (program := find_chromium()) and (os.environ.get("CHROMIUM") or installed(NAMES[:1]) or not may_install):
+        return program
     if may_install:
         subprocess.run(["apt-get", "update", "-qq"], check=False)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -52,10 +52,10 @@ def bring_chromium() -> str:
                 break
     if not find_chromium():
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
-    found = find_chromium()
-    if not found:
+    program = find_chromium()
+    if not program:
         sys.exit("No Chromium for the browser tests. Install one, or name it: CHROMIUM=/path/to/chromium make test")
-    return found
+    return program
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server for tests, on 127.0.0.1 in a thread: what it answers is a function, faults included.
+"""A fake OpenAI-compatible server on 127.0.0.1 in a thread, whose answers come from a function, faults included.
 
 A real server cannot be made to fail on demand, nor does every one mind seeds; :func:`from_model` puts a real model
 behind this one, with a random stream of its own for each request, as vLLM has.
@@ -25,14 +25,14 @@ Answer = Callable[[dict[str, Any]], "AsyncIterator[str] | Response"]
 
 
 class ChatServer(ServerThread):
-    """Serves ``/v1/models`` and ``/v1/chat/completions`` as long as its ``with`` block lasts.
+    """Serve ``/v1/models`` and ``/v1/chat/completions`` for a ``with`` block.
 
     Args:
-        answer: what a request gets: a stream of lines (:func:`piece`, :func:`line`), or a whole response. May be
+        answer: from a request to a stream of lines (:func:`chunk`, :func:`line`), or a complete response. May be
             replaced at any time.
-        owner: what the models are said to be owned by; "vllm", "sglang", "llamacpp" name servers.
+        owner: the listed owner of the models; "vllm", "sglang" and "llamacpp" identify servers.
         models: names of the models that it lists.
-        key: the key that it wants, or none.
+        key: the required key, or none.
     """
 
     def __init__(
@@ -46,21 +46,21 @@ class ChatServer(ServerThread):
         self.url = f"{self.origin}/v1"
 
     def model(self, name: str = "tiny") -> str:
-        """The name by which an engine reaches a model here."""
+        """Return the name by which an engine reaches a model on this server."""
         return f"{name}@{self.url}"
 
-    def emptied(self, seconds: float = 5.0) -> bool:
-        """Whether every stream has ended, within so many seconds."""
+    def wait_until_idle(self, seconds: float = 5.0) -> bool:
+        """Wait for the end of all streams; return whether they have ended in time."""
         until = time.monotonic() + seconds
         while self.open and time.monotonic() < until:
             time.sleep(0.005)
         return self.open == 0
 
     def _refused(self, request: Request) -> Response | None:
-        given = request.headers.get("authorization", "")
-        if self.key is None or given == f"Bearer {self.key}":
+        authorization = request.headers.get("authorization", "")
+        if self.key is None or authorization == f"Bearer {self.key}":
             return None
-        return JSONResponse({"error": {"message": f"Incorrect API key provided: {given}"}}, 401)
+        return JSONResponse({"error": {"message": f"Incorrect API key provided: {authorization}"}}, 401)
 
     async def _list(self, request: Request) -> Response:
         data = [{"id": name, "object": "model", "created": 0, "owned_by": self.owner} for name in self.models]
@@ -86,29 +86,29 @@ class ChatServer(ServerThread):
 
 
 def line(data: object) -> str:
-    """One event of a stream."""
+    """Return one event of a stream."""
     return f"data: {data if isinstance(data, str) else json.dumps(data)}\n\n"
 
 
-def piece(
+def chunk(
     text: str | None = None,
     finish: str | None = None,
-    told: Sequence[tuple[str, float]] | None = None,
+    log_probs: Sequence[tuple[str, float]] | None = None,
     index: int = 0,
     thought: str | None = None,
 ) -> str:
-    """A piece of a reply as one event: text or thought, why it ends, and the tokens with their log-probabilities."""
-    content = [{"token": token, "logprob": log_prob, "bytes": list(token.encode())} for token, log_prob in told or ()]
+    """Return a chunk of a reply as one event: text or thought, finish reason, and tokens with log-probabilities."""
+    content = [{"token": token, "logprob": number, "bytes": list(token.encode())} for token, number in log_probs or ()]
     choice = {"index": index, "delta": {} if text is None else {"content": text}, "finish_reason": finish}
     if thought is not None:
         choice["delta"] = {"content": None, "reasoning_content": thought}
-    if told is not None:
+    if log_probs is not None:
         choice["logprobs"] = {"content": content}
     return line({"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "tiny", "choices": [choice]})
 
 
-def saying(*lines: str) -> Answer:
-    """The same lines for every request."""
+def fixed_answer(*lines: str) -> Answer:
+    """Answer every request with the same lines."""
 
     async def stream() -> AsyncIterator[str]:
         for line in lines:
@@ -119,12 +119,12 @@ def saying(*lines: str) -> Answer:
 
 
 def from_model(engine: LocalEngine, apart: bool = False) -> Answer:
-    """Answers of a real model; each request's random stream depends on its seed alone.
+    """Answer with a real model; each request's random stream depends only on its seed.
 
     Args:
-        engine: the model; its work is done in the server's thread, a token of each request in turn.
-        apart: the end of a reply comes in an event of its own, as llama.cpp and transformers send it; else with the
-            last token, and with the end-of-turn token among those told, as vLLM does.
+        engine: the model; it runs in the server's thread, one token of each request in turn.
+        apart: send the end of a reply as a separate event, as llama.cpp and transformers do; otherwise with the
+            last token, and with the log-probability of the end-of-turn token, as vLLM does.
     """
 
     async def stream(request: dict[str, Any]) -> AsyncIterator[str]:
@@ -134,21 +134,21 @@ def from_model(engine: LocalEngine, apart: bool = False) -> Answer:
         settings = SamplingSettings(request["temperature"], top_k, request["top_p"], most)
         seeds = [request["seed"] + index for index in range(request.get("n", 1))]
         telling = request.get("logprobs")
-        yield piece("")
+        yield chunk("")
         steps = engine._stream(prompt, [[] for _ in seeds], settings, seeds)
         try:
             for step in steps:
                 for token in step:
                     finish = "stop" if token.finished else "length" if token.last else None
                     named = "<|im_end|>" if token.finished else token.text
-                    told = [(named, token.log_prob)] if telling and not (apart and token.finished) else None
+                    log_probs = [(named, token.log_prob)] if telling and not (apart and token.finished) else None
                     if not apart:
-                        yield piece(token.text, finish, told, token.candidate)
+                        yield chunk(token.text, finish, log_probs, token.candidate)
                         continue
-                    if token.text or told:
-                        yield piece(token.text, None, told, token.candidate)
+                    if token.text or log_probs:
+                        yield chunk(token.text, None, log_probs, token.candidate)
                     if finish:
-                        yield piece(None, finish, None, token.candidate)
+                        yield chunk(None, finish, None, token.candidate)
                 await asyncio.sleep(0)
         finally:
             steps.close()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Fixtures of more than one file of tests, and what holds for all of them: a person's own palettes are left alone."""
+"""Fixtures and settings of all tests; the user's own palettes are never touched."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-# Before torch and numpy are imported, and for every process that a test starts: two processes whose threads wait for
-# each other on two cores stall each other by ten times and more.
+# Set before torch and numpy are imported, and inherited by every child process: on two cores, processes with several
+# threads slow each other down tenfold and more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# transformers reads a model's tensors in several threads, which for a tiny model costs more than to read them.
+# transformers loads tensors in several threads, which for a tiny model costs more than the loading itself.
 os.environ.setdefault("HF_DEACTIVATE_ASYNC_LOAD", "1")
-# Levels and palettes that tests name are those of this table, whatever is shipped; read when map_core is imported.
+# Levels and palettes in tests refer to this table, whichever is shipped; read when map_core is imported.
 os.environ.setdefault("VALUE_PALETTE_DEFAULTS", str(Path(__file__).with_name("defaults")))
 
 import hypothesis
@@ -42,7 +42,7 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 NOT_FAST = {"app", "browser", "gpu", "model", "process", "slow"}
-#: Folders whose tests are not fast, and why.
+#: Marks of folders whose tests are not fast.
 FOLDERS = {
     "pages": "app",
     **dict.fromkeys(("building", "catalog", "custom_values", "engines", "models", "server", "service"), "process"),
@@ -50,24 +50,24 @@ FOLDERS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as fast what runs no page and no browser, starts no process, needs no model and is not slow."""
+    """Mark as fast all tests without a page, browser, process or model that are not slow."""
     for item in items:
         if (mark := FOLDERS.get(item.path.relative_to(ROOT / "tests").parts[0])) is not None:
             item.add_marker(mark)
         if not NOT_FAST & {mark.name for mark in item.iter_markers()}:
             item.add_marker(pytest.mark.fast)
         if item.get_closest_marker("browser"):
-            # What a browser has not shown in time is looked at once more; the summary counts it as a rerun.
+            # A browser test that fails is repeated once; the summary counts it as a rerun.
             item.add_marker(pytest.mark.flaky(reruns=1))
     turns = turns_of_files(items)
     items.sort(key=lambda item: turns[item.path])
 
 
 def turns_of_files(items: list[pytest.Item]) -> dict[Path, tuple[float, ...]]:
-    """Return when the tests of a file run, the smallest first, so that several processes leave no processor idle.
+    """Return the order of test files, the smallest first, so that several workers leave no core idle.
 
-    A browser waits half of its time, so files that drive one are spread evenly among the other long ones, which compute
-    meanwhile. Files with fast tests alone come at the end: none is so long that a process ends with it by itself.
+    A browser waits half of its time, so browser files are spread evenly among the other long ones, which compute
+    meanwhile. Files with only fast tests come last: none is so long that one worker ends with it alone.
     """
     marks: dict[Path, set[str]] = {}
     for item in items:
@@ -82,14 +82,14 @@ def turns_of_files(items: list[pytest.Item]) -> dict[Path, tuple[float, ...]]:
 
 
 def pytest_collection_finish() -> None:
-    """Collect garbage seldom, and leave ten thousand collected tests and the libraries they import out of it."""
+    """Collect garbage rarely, and exclude the collected tests and imported libraries."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)
 def _the_key_belongs_to_no_host_yet():
-    """A command that is given a model says whose the key is, for the processes that it starts; a test is no command."""
+    """Restore the variable with the host of the model's key, which commands set for their child processes."""
     before = os.environ.get(MODEL_KEY_HOST)
     yield
     if before is None:
@@ -98,7 +98,7 @@ def _the_key_belongs_to_no_host_yet():
 
 @pytest.fixture(scope="session", autouse=True)
 def _data_of_the_tests(tmp_path_factory):
-    """The settings of the app name places of this run, for servers that tests start as well."""
+    """Point the settings of the app to folders of this run, also for servers that tests start."""
     before = {name: os.environ.get(name) for name in (SETTING, catalog.SETTING, "XDG_DATA_HOME")}
     folder = tmp_path_factory.mktemp("store")
     os.environ["XDG_DATA_HOME"] = str(folder / "data")
@@ -115,7 +115,7 @@ def _data_of_the_tests(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def _components_that_are_installed():
-    """Streamlit reads what every package says of itself once, and not for every page under test."""
+    """Scan for component manifests once instead of for every page under test."""
     with pytest.MonkeyPatch.context() as patch:
         name = "scan_component_manifests"
         patch.setattr(manifest_scanner, name, functools.cache(getattr(manifest_scanner, name)))
@@ -124,7 +124,7 @@ def _components_that_are_installed():
 
 @pytest.fixture(scope="session", autouse=True)
 def _loggers_propagate():
-    """Streamlit's loggers hand records on: pytest gives each that does not two handlers, in every phase of a test."""
+    """Let Streamlit's loggers propagate; pytest adds two handlers per phase to each logger that does not."""
     loggers = [logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     with pytest.MonkeyPatch.context() as patch:
         for logger in loggers:
@@ -134,12 +134,12 @@ def _loggers_propagate():
 
 
 class _SharedScripts(ScriptCache):
-    """Byte code of scripts for all pages under test; Streamlit begins each run of one with none."""
+    """A cache of byte code for all pages under test; Streamlit starts each run with an empty one."""
 
     compiled: ClassVar[dict[tuple[str, int, int], Any]] = {}
 
     def get_bytecode(self, script_path: str) -> Any:
-        """Return the byte code of a script, compiled anew where the file has changed."""
+        """Return the byte code of a script, recompiled if the file has changed."""
         status = os.stat(script_path)
         key = (script_path, status.st_mtime_ns, status.st_size)
         if key not in self.compiled:
@@ -149,7 +149,7 @@ class _SharedScripts(ScriptCache):
 
 @pytest.fixture(scope="session", autouse=True)
 def _scripts_are_compiled_once():
-    """Each script is compiled once, and whether a run has ended is asked for every few milliseconds."""
+    """Compile each script once, and poll for the end of a run every few milliseconds."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (local_script_runner, app_test):
             patch.setattr(module, "ScriptCache", _SharedScripts)
@@ -159,7 +159,7 @@ def _scripts_are_compiled_once():
 
 @pytest.fixture(autouse=True)
 def _main_module():
-    """Streamlit makes a page that it tests the main module; processes that are spawned later would run that page."""
+    """Restore the main module, which AppTest replaces by the page; spawned processes would run that page."""
     main = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = main
@@ -167,7 +167,7 @@ def _main_module():
 
 @pytest.fixture(scope="module")
 def one_torch_thread():
-    """Sums of floats depend on how many threads share them: what is compared to the last digit is made by one."""
+    """Run torch on one thread, since sums of floats depend on the number of threads in the last digit."""
     import torch
 
     before = torch.get_num_threads()

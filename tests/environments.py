@@ -1,6 +1,6 @@
-"""Environments of other people's programs for slow tests: built on the spot, left alone where no registry answers.
+"""Environments with third-party programs for slow tests: built on demand, skipped where no registry answers.
 
-``VALUE_PALETTE_TEST_ENVIRONMENTS`` names a folder in which they are kept from run to run.
+``VALUE_PALETTE_TEST_ENVIRONMENTS`` names a folder that keeps them between runs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from filelock import FileLock
 from tests import ROOT
 
 KEPT = "VALUE_PALETTE_TEST_ENVIRONMENTS"
-#: Longest installation, in seconds.
+#: Timeout of an installation, in seconds.
 LIMIT = 900
 
 
@@ -33,20 +33,20 @@ def python_environment(name: str, *packages: str, beside: bool = True) -> Path:
 
     Skips the test where they cannot be installed.
     """
-    folder, seen = _folder() / name, site.getsitepackages() if beside else []
-    # Another checkout, which may be gone by now, has packages of its own beside it.
-    made = repr((packages, seen))
+    folder, site_packages = _folder() / name, site.getsitepackages() if beside else []
+    # Another checkout, which may no longer exist, has its own packages.
+    description = repr((packages, site_packages))
     with FileLock(f"{folder}.lock"):
         done = folder / "done"
-        if not done.is_file() or done.read_text() != made:
+        if not done.is_file() or done.read_text() != description:
             shutil.rmtree(folder, ignore_errors=True)
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
             if beside:
                 (own,) = folder.glob("lib/python*/site-packages")
-                (own / "tests.pth").write_text("\n".join(seen) + "\n", encoding="utf-8")
+                (own / "tests.pth").write_text("\n".join(site_packages) + "\n", encoding="utf-8")
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--only-binary", ":all:"]
             _install([*pip, *packages], folder)
-            done.write_text(made)
+            done.write_text(description)
     return folder / "bin"
 
 
@@ -79,8 +79,12 @@ def library_path() -> dict[str, str]:
 
 
 def _folder() -> Path:
-    kept = os.environ.get(KEPT)
-    folder = Path(kept) if kept else Path(tempfile.gettempdir()) / f"value-palette-environments-{os.getuid()}"
+    folder_setting = os.environ.get(KEPT)
+    folder = (
+        Path(folder_setting)
+        if folder_setting
+        else Path(tempfile.gettempdir()) / f"value-palette-environments-{os.getuid()}"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

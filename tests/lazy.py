@@ -1,4 +1,4 @@
-"""Heavy libraries and what needs them, imported by the first test that asks and not by every process that collects."""
+"""Heavy libraries, imported by the first test that uses them and not by every worker that collects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 
 class LazyModule:
-    """A module that is imported when something of it is first asked for.
+    """A module that is imported on first access.
 
     Args:
         name: of the module, dotted.
@@ -24,12 +24,12 @@ class LazyModule:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("_"):  # pytest asks every object of a module whether it is a test, a fixture or a mock
+        if attribute.startswith("_"):  # pytest inspects every object of a module for tests, fixtures and mocks
             raise AttributeError(attribute)
         return getattr(import_module(self._name), attribute)
 
 
-def needs(requirements: str, *packages: str) -> pytest.MarkDecorator:
+def requires(requirements: str, *packages: str) -> pytest.MarkDecorator:
     """Return a mark that skips where a package is not installed, without importing it."""
     missing = [name for name in packages if find_spec(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"needs {requirements}: {', '.join(missing)}")

@@ -1,4 +1,4 @@
-"""A provider of logins by OpenID Connect on loopback, for tests: it asks who one is, and can be told to misbehave.
+"""A fake OpenID Connect provider on loopback: it asks for a name, and can misbehave on request.
 
 Discovery, keys, authorisation with PKCE, token and end of session, signed by joserfc as real providers are. Constraint:
 state is that of one test; nothing is checked that the app should check.
@@ -29,7 +29,7 @@ CLIENT, SECRET = "value-palette", "a-secret-of-the-tests"
 
 @dataclass
 class Provider:
-    """A provider.
+    """The state of a provider.
 
     Args:
         address: where it answers.
@@ -159,19 +159,19 @@ def application(provider: Provider) -> FastAPI:
 
 @contextmanager
 def running_provider() -> Iterator[Provider]:
-    """A provider while the block lasts."""
+    """Run a provider for a ``with`` block."""
     provider = Provider()
     with ServerThread(application(provider)) as server:
         provider.address = server.origin
         yield provider
 
 
-def secrets_file(provider: Provider, app_address: str, more: str = "") -> str:
+def secrets_file(provider: Provider, app_address: str, extra_lines: str = "") -> str:
     """Return the section of Streamlit's secrets that an operator would write, and more lines of it."""
     return (
         "[auth]\n"
         f'redirect_uri = "{app_address}/oauth2callback"\n'
         'cookie_secret = "a long random text of the tests, at least 32 letters"\n'
         f'client_id = "{CLIENT}"\nclient_secret = "{SECRET}"\n'
-        f'server_metadata_url = "{provider.address}/.well-known/openid-configuration"\n{more}'
+        f'server_metadata_url = "{provider.address}/.well-known/openid-configuration"\n{extra_lines}'
     )

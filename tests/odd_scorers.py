@@ -1,4 +1,4 @@
-"""Scorers that misbehave on chosen replies, at the top of a module so that another process can have them."""
+"""Scorers that misbehave on chosen replies; importable, so that child processes can use them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from map_core.scoring.base import Card, Scorer
 
 
 class Fault(StrEnum):
-    """What a scorer does instead of scoring."""
+    """The fault that a scorer shows instead of scoring."""
 
     RAISES = "raises"
     NAN = "nan"
@@ -28,11 +28,11 @@ class Fault(StrEnum):
     LEAVES = "leaves"
 
 
-class Odd(Scorer):
-    """Scores a reply by its length, and misbehaves on those whose text is named.
+class FaultyScorer(Scorer):
+    """Score replies by length, and misbehave on given texts.
 
     Args:
-        fault: what it does.
+        fault: the fault.
         texts: on which replies; on every one when None.
     """
 

@@ -1,4 +1,4 @@
-"""Odd tables and odd targets, drawn by hypothesis, with the whole linear program that any verdict must agree with."""
+"""Unusual tables and targets drawn by Hypothesis, with the full linear program as the reference of every verdict."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ KINDS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Odd:
-    """An odd table, its oracle, and a generator for what else a test draws."""
+class OddTable:
+    """An unusual table, its oracle, and a random generator for further draws of a test."""
 
     kind: str
     table: RewardTable
@@ -38,28 +38,28 @@ class Odd:
 
     @property
     def z(self) -> np.ndarray:
-        """(reply, value) standardised rewards."""
+        """Return (reply, value) standardised rewards."""
         return np.where(self.oracle.constant, 0.0, self.oracle.standardise(self.table.rewards))
 
     @property
     def top(self) -> np.ndarray:
-        """(value,) the highest level of each value by itself."""
+        """Return (value,) the highest level of each value alone."""
         return np.array([self.oracle.best(row)[j] for j, row in enumerate(np.eye(len(self.table.values)))])
 
     def targets(self, rows: int) -> np.ndarray:
-        """(rows, value) targets below, at, near and beyond what can be had, some of them free."""
+        """Return (rows, value) targets below, at, near and beyond the attainable ones, some of them free."""
         rng, size = self.rng, len(self.table.values)
         how = rng.integers(6, size=(rows, 1))
         share = rng.uniform(-0.3, 1.1, (rows, size)) * rng.uniform(0.1, 1.2, (rows, 1))
-        # Levels that some weights give exactly, and corners of what can be had.
+        # Levels that some weights give exactly, and corners of the attainable set.
         weights = rng.exponential(1.0, (rows, size)) * rng.integers(2, size=(rows, size)) * 10.0 ** rng.integers(-2, 3)
         realised = np.array([self.oracle.moments(x).levels for x in weights])
         corner = np.array([self.oracle.best(x) for x in weights])
         levels = np.choose(how, [share * self.top, share * self.top, realised, corner, 0 * share, 1e3 + share])
         return np.where(rng.random((rows, size)) < 0.2, np.nan, levels)
 
-    def most(self, targets: np.ndarray) -> float:
-        """The margin of targets by one linear program over the probabilities of every reply."""
+    def true_margin(self, targets: np.ndarray) -> float:
+        """Return the margin of targets from one linear program over the probabilities of all replies."""
         wanted = np.where(self.oracle.constant & (targets <= 0), np.nan, targets)
         if np.isnan(wanted).all():
             return np.inf
@@ -67,8 +67,10 @@ class Odd:
 
 
 @st.composite
-def odd_tables(draw: st.DrawFn, kinds: tuple[str, ...] = KINDS, most_prompts: int = 8, most_values: int = 20) -> Odd:
-    """One prompt or several, one reply or several, one value or twenty, and rewards of every odd kind."""
+def odd_tables(
+    draw: st.DrawFn, kinds: tuple[str, ...] = KINDS, most_prompts: int = 8, most_values: int = 20
+) -> OddTable:
+    """Draw one prompt or several, one reply or several, one value or twenty, and all kinds of odd rewards."""
     kind = draw(st.sampled_from(kinds))
     prompts = draw(st.integers(1, most_prompts))
     size = min(draw(st.sampled_from((1, 1, 2, 2, 3, 4, 6, 20))), most_values)
@@ -101,4 +103,4 @@ def odd_tables(draw: st.DrawFn, kinds: tuple[str, ...] = KINDS, most_prompts: in
     table = RewardTable(
         tuple(f"v{j}" for j in range(size)), rewards, np.concatenate([[0], np.cumsum(counts)]), names, names, names
     )
-    return Odd(kind, table, MemoryOracle.of(table, form), rng)
+    return OddTable(kind, table, MemoryOracle.of(table, form), rng)

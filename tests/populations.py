@@ -1,4 +1,4 @@
-"""Populations of prompts to draw tables from, and how often intervals hold what is true of them."""
+"""Populations of prompts to draw tables from, and the coverage of intervals over such tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from map_core.solver.newton import Status, solve
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """All prompts that there are, and their replies.
+    """A population of prompts with their replies.
 
     Args:
         name: for tables.
@@ -35,14 +35,14 @@ class Population:
     rewards: np.ndarray
 
     def oracle(self, prompts: np.ndarray | None = None) -> MemoryOracle:
-        """The oracle of these prompts, (prompt,) numbers that may repeat; of all by default."""
+        """Return the oracle of these prompts, (prompt,) indices that may repeat; of all by default."""
         chosen = self.rewards if prompts is None else self.rewards[prompts]
         count, candidates, size = chosen.shape
         offsets = np.arange(count + 1) * candidates
         return MemoryOracle(chosen.reshape(-1, size), offsets, tuple(f"v{j}" for j in range(size)), Form.PER_PROMPT)
 
     def table(self, prompts: np.ndarray) -> RewardTable:
-        """The table of these prompts, (prompt,) numbers that may repeat."""
+        """Return the table of these prompts, (prompt,) indices that may repeat."""
         chosen = self.rewards[prompts]
         count, candidates, size = chosen.shape
         return RewardTable(
@@ -56,7 +56,7 @@ class Population:
 
 
 def synthetic(prompts: int = 4000, candidates: int = 16, values: int = 6, seed: int = 0) -> Population:
-    """Correlated rewards with a shift and a spread of each prompt's own, the first value skewed to the left."""
+    """Return correlated rewards with a shift and a spread per prompt, the first value skewed to the left."""
     rng = np.random.default_rng(seed)
     mix = np.eye(values) + 0.35 * rng.normal(size=(values, values))
     covariance = mix @ mix.T
@@ -70,7 +70,7 @@ def synthetic(prompts: int = 4000, candidates: int = 16, values: int = 6, seed: 
 
 
 def default_table() -> Population:
-    """The embedded table's prompts as a population, to be drawn from with replacement."""
+    """Return the embedded table's prompts as a population to draw from with replacement."""
     table = table_format.load(table_format.DEFAULT_TABLE)
     count, size = len(table.prompts), len(table.values)
     return Population(f"default table, {count} prompts x 64", table.rewards.reshape(count, -1, size))
@@ -78,7 +78,7 @@ def default_table() -> Population:
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """How often 90% intervals held the truth, over many tables drawn from one population.
+    """Coverage of 90% intervals over many tables drawn from one population.
 
     Args:
         solved: tables that gave weights, out of ``tables``.
@@ -116,9 +116,9 @@ def coverage(
         seed: of tables and bootstraps.
     """
     rng = np.random.default_rng(seed)
-    whole = population.oracle()
-    wanted = whole.rewards_at(np.asarray(targets, dtype=float))
-    truth, edge = solve(whole, targets), margin(whole, targets)
+    true_oracle = population.oracle()
+    wanted = true_oracle.rewards_at(np.asarray(targets, dtype=float))
+    truth, edge = solve(true_oracle, targets), margin(true_oracle, targets)
     attainable = truth.status is Status.CONVERGED
     hits: dict[str, list[np.ndarray]] = {"weights": [], "kl": [], "levels": [], "margin": []}
     out, raw = [], []
@@ -129,18 +129,18 @@ def coverage(
         raw.append(bars.shares[Verdict.OUT_OF_REACH])
         # The margin counts in the table's own standard deviations; to first order that is a change of units at w.
         assert bars.margin is not None
-        unit = float(edge.certificate @ (oracle.scale / whole.scale))
+        unit = float(edge.certificate @ (oracle.scale / true_oracle.scale))
         hits["margin"].append(_holds(bars.margin, edge.value / unit))
         if bars.weights is None or bars.kl is None or bars.levels is None:
             continue
-        there = bars.in_reward_units(oracle)
-        assert there.weights is not None
-        assert there.levels is not None
+        in_rewards = bars.in_reward_units(oracle)
+        assert in_rewards.weights is not None
+        assert in_rewards.levels is not None
         if attainable:
-            hits["weights"].append(_holds(there.weights, truth.weights / whole.scale))
+            hits["weights"].append(_holds(in_rewards.weights, truth.weights / true_oracle.scale))
             hits["kl"].append(_holds(bars.kl, truth.kl))
-        levels = whole.rewards_at(whole.moments(there.weights.estimate * whole.scale).levels)
-        hits["levels"].append(_holds(there.levels, levels))
+        levels = true_oracle.rewards_at(true_oracle.moments(in_rewards.weights.estimate * true_oracle.scale).levels)
+        hits["levels"].append(_holds(in_rewards.levels, levels))
     rates = {kind: np.mean(rows, axis=0) if rows else np.nan for kind, rows in hits.items()}
     targeted, active = ~np.isnan(targets), truth.weights > 0
     of_weights = np.broadcast_to(rates["weights"], active.shape)

@@ -62,18 +62,18 @@ def every_page(browser: Browser, address: str, folder: Path) -> int:
     """Each page at each width in each scheme; how many pictures there are."""
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
-    for place in visits.places(browser, address):
+    for place in visits.app_pages(browser, address):
         context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
         page = context.new_page()
         page.goto(place.address)
         visits.settle(page, AT_REST)
         for width, height in WIDTHS.items():
             page.set_viewport_size({"width": width, "height": height})
-            visits.settle(page, visits.QUIET_LOOK)
+            visits.settle(page, visits.QUIET_STYLE)
             page.set_viewport_size({"width": width, "height": max(height_of(page), height)})
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)
-                visits.settle(page, visits.QUIET_LOOK)
+                visits.settle(page, visits.QUIET_STYLE)
                 page.screenshot(path=folder / f"{place.name or 'palette'}-{width}-{scheme}.png")
                 count += 1
         print(place.title, flush=True)
@@ -83,7 +83,7 @@ def every_page(browser: Browser, address: str, folder: Path) -> int:
 
 def for_readme(browser: Browser, address: str, folder: Path) -> None:
     """What README shows, in light, small enough for a repository."""
-    there = {place.name: place for place in visits.places(browser, address)}
+    there = {place.name: place for place in visits.app_pages(browser, address)}
     for name, file, height, pressed in README:
         if name not in there:
             print(f"{file}: the app has no page {name!r}")
@@ -115,7 +115,7 @@ def ask(page: Page) -> bool:
     # Both replies from their first line on, below the bar of pages.
     page.locator(".vp-slot").first.evaluate("(slot) => slot.scrollIntoView()")
     page.locator("[data-testid=stMain]").evaluate("(main) => main.scrollBy(0, -84)")
-    visits.settle(page, visits.QUIET_LOOK)
+    visits.settle(page, visits.QUIET_STYLE)
     return True
 
 

@@ -32,7 +32,7 @@ from websockets.exceptions import WebSocketException
 
 from tests.app_client import AppClient
 from tests.app_server import running
-from tests.server.server_process import Running, serving
+from tests.server.server_process import ServerProcess, running_server
 from tests.tiny_model import make_tiny_model
 
 PAGES = ("", "values", "tradeoffs", "palettes", "groups", "tables", "report", "how")
@@ -89,7 +89,7 @@ class Answers:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def ask(server: Running, seed: int, over: threading.Event, answers: Answers) -> None:
+def ask(server: ServerProcess, seed: int, over: threading.Event, answers: Answers) -> None:
     """Ask again and again, and keep what is answered."""
     chance = random.Random(seed)
     while not over.is_set():
@@ -104,7 +104,7 @@ def ask(server: Running, seed: int, over: threading.Event, answers: Answers) -> 
         over.wait(chance.expovariate(0.5))
 
 
-def kill(server: Running, over: threading.Event, answers: Answers) -> None:
+def kill(server: ServerProcess, over: threading.Event, answers: Answers) -> None:
     """Kill the server's model process now and then."""
     chance = random.Random(0)
     while not over.wait(chance.expovariate(1 / KILLS_EVERY)):
@@ -126,7 +126,7 @@ def main() -> None:
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(make_tiny_model(Path(folder) / "tiny")) as asked,
+        running_server(make_tiny_model(Path(folder) / "tiny")) as asked,
         running(Path(folder)) as server,
     ):
         over, answers = threading.Event(), Answers()

@@ -1,4 +1,4 @@
-"""The public interface: its examples run, it speaks one unit, and it shows itself in a notebook."""
+"""Tests of the public interface: its examples, its units, and its representation in a notebook."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TABLE = vp.load_table()
 TARGETS = {"helpfulness": "p70", "humor": "+0.3sd"}
 
 
-def test_there_are_few_names_and_each_is_there() -> None:
+def test_public_names_exist_and_are_few() -> None:
     assert len(vp.__all__) <= 12
     for name in vp.__all__:
         assert callable(getattr(vp, name))
@@ -32,20 +32,20 @@ def test_there_are_few_names_and_each_is_there() -> None:
         _ = vp.nothing
 
 
-def test_importing_it_loads_nothing() -> None:
+def test_import_loads_no_heavy_library() -> None:
     code = "import sys, map_core; print([name for name in sys.modules if name.startswith(('numpy', 'map_core.'))])"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
 
 
 def test_reward_units_go_in_and_come_out() -> None:
-    """What came out as levels goes in as targets, and gives the same weights and verdict."""
+    """Returned levels as targets give the same weights and verdict."""
     first = vp.assess(TABLE, TARGETS)
     assert first.verdict == "reachable"
-    again = vp.assess(TABLE, {name: first.levels[name] for name in TARGETS})
-    assert again.verdict == first.verdict
-    assert again.weights == pytest.approx(first.weights, abs=1e-6)
-    assert again.kl == pytest.approx(first.kl, abs=1e-8)
+    repeated = vp.assess(TABLE, {name: first.levels[name] for name in TARGETS})
+    assert repeated.verdict == first.verdict
+    assert repeated.weights == pytest.approx(first.weights, abs=1e-6)
+    assert repeated.kl == pytest.approx(first.kl, abs=1e-8)
     solved = vp.solve(TABLE, first.targets)
     assert solved.weights == pytest.approx(first.weights, abs=1e-6)
     for name in TARGETS:
@@ -53,7 +53,7 @@ def test_reward_units_go_in_and_come_out() -> None:
         assert first.levels[name] > TABLE.base[name]
 
 
-def test_the_weights_are_those_of_the_formula() -> None:
+def test_weights_give_the_levels_of_the_formula() -> None:
     """Levels are the means of the rewards under softmax(lambda . r) in each prompt's replies."""
     reward_table = make_table(prompts=6, candidates=8, seed=3)
     small = vp.Table(reward_table, MemoryOracle.of(reward_table))
@@ -67,7 +67,7 @@ def test_the_weights_are_those_of_the_formula() -> None:
     assert [palette.levels[name] for name in reward_table.values] == pytest.approx(levels, abs=1e-9)
 
 
-def test_out_of_reach_is_a_result_with_its_proof_and_a_way_on() -> None:
+def test_out_of_reach_has_a_certificate_and_a_nearest_palette() -> None:
     palette = vp.assess(TABLE, {"kindness": "p99", "humor": "p99"})
     assert palette.verdict == "out_of_reach"
     assert palette.margin < 0
@@ -78,7 +78,7 @@ def test_out_of_reach_is_a_result_with_its_proof_and_a_way_on() -> None:
     assert vp.solve(TABLE, {"kindness": "p99", "humor": "p99"}).solution is None
 
 
-def test_results_show_themselves() -> None:
+def test_results_have_html_representations() -> None:
     palette = vp.assess(TABLE, TARGETS)
     assert repr(palette).startswith("<Assessed: reachable, 0.")
     page = palette._repr_html_()
@@ -111,13 +111,13 @@ def test_figures_are_plotly_objects() -> None:
         (lambda: vp.scorers(["wit"]), "wit"),
     ],
 )
-def test_bad_input_is_said(call, message: str) -> None:
+def test_bad_input_is_refused(call, message: str) -> None:
     with pytest.raises(vp.PaletteError, match=message):
         call()
 
 
 def test_rewards_for_a_trainer_are_those_of_the_table(tmp_path) -> None:
-    """A value that reads log-probabilities gets those that an engine tells, whatever end of turn the trainer adds."""
+    """A value of log-probabilities gets those of an engine, whichever end of turn the trainer adds."""
     from map_core.core.types import SamplingSettings
     from map_core.engines.draw_request import DrawRequest
     from map_core.engines.factory import open_engine
@@ -147,7 +147,7 @@ def test_rewards_for_a_trainer_are_those_of_the_table(tmp_path) -> None:
         trainer_state=None,
     )
     assert rewards == pytest.approx([expected[k] for k in order], abs=1e-4)
-    # Without a dtype it is the one that the table's rewards were computed in.
+    # The default dtype is the one in which the table's rewards were computed.
     (as_recorded,) = vp.reward_functions({"familiarity": 1.0}, table=vp.load_table(), model=str(model))
     assert as_recorded(
         prompts=[prompts[k] for k in order],
@@ -162,8 +162,8 @@ def test_rewards_for_a_trainer_are_those_of_the_table(tmp_path) -> None:
         function(prompts=[[]], completions=["Well."], completion_ids=[[5, 6]])
 
 
-def test_a_reward_that_is_no_number_stops_the_trainer(tmp_path) -> None:
-    """A trainer would leave it out of the sum without a word."""
+def test_nan_reward_stops_the_trainer(tmp_path) -> None:
+    """A trainer would silently leave it out of the sum."""
     (tmp_path / "mine.py").write_text("def score(prompt, replies):\n    return [float('nan') for _ in replies]\n")
     (tmp_path / "values.toml").write_text('[mine]\nfamily = "function"\nfunction = "mine.py:score"\n')
     (function,) = vp.reward_functions(["mine"], values_file=tmp_path / "values.toml")
@@ -173,16 +173,16 @@ def test_a_reward_that_is_no_number_stops_the_trainer(tmp_path) -> None:
         vp.reward_functions(["theirs"])
 
 
-def test_what_is_asked_beside_targets():
+def test_demands_beside_targets():
     table = vp.load_table()
     plain = vp.assess(table, {"helpfulness": "p70"})
-    beside = {"no_worse_tail": ["humor"], "no_cohort_below_base": "use_case", "any_mix": 0.02}
-    asked = vp.assess(table, {"helpfulness": "p70"}, beside=beside)
-    assert asked.verdict.value == "reachable"
-    assert asked.kl > plain.kl
-    floor = asked.table.base["helpfulness@Customer support"]
-    assert asked.levels["helpfulness@Customer support"] >= floor - 1e-6
-    assert vp.solve(table, {"helpfulness": "p70"}, beside=beside).kl == pytest.approx(asked.kl, abs=1e-9)
+    demands = {"no_worse_tail": ["humor"], "no_cohort_below_base": "use_case", "any_mix": 0.02}
+    assessment = vp.assess(table, {"helpfulness": "p70"}, beside=demands)
+    assert assessment.verdict.value == "reachable"
+    assert assessment.kl > plain.kl
+    floor = assessment.table.base["helpfulness@Customer support"]
+    assert assessment.levels["helpfulness@Customer support"] >= floor - 1e-6
+    assert vp.solve(table, {"helpfulness": "p70"}, beside=demands).kl == pytest.approx(assessment.kl, abs=1e-9)
     assert (
         vp.sensitivity(table, {"helpfulness": "p60"}, "humor", points=3, beside={"no_worse_tail": ["humor"]}).kl[-1] > 0
     )

@@ -1,4 +1,4 @@
-"""The house holds: imports never point upwards, and the ground floors load no heavy library."""
+"""Tests of the layering: imports never point upwards, and the lowest floors load no heavy library."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests import ROOT
 
-#: Packages of map_core from the ground up; those of one line stand side by side and do not import each other.
+#: Packages of map_core from the lowest floor up; those on one line do not import each other.
 FLOORS = (
     "errors",
     "core",
@@ -45,9 +45,9 @@ FLOORS = (
     "cli",
     "__main__",
 )
-#: What the root of map_core names, and loads when it is asked for.
+#: Modules whose names the root of map_core loads lazily.
 ROOT_NAMES = {"errors", "interface"}
-#: The floors of what the pages share, below the pages themselves.
+#: The floors of the modules that pages share, below the pages themselves.
 VIEWS = (
     "shell",
     "session",
@@ -60,7 +60,7 @@ VIEWS = (
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """Every module that a file imports, wherever in the file it does so, for the type checker alone included."""
+    """Return every module that a file imports, anywhere in the file, type-only imports included."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -71,17 +71,17 @@ def imports(path: Path) -> frozenset[str]:
 
 
 def package(name: str, root: str) -> str:
-    """The package below the root that a module belongs to; "" for the root itself and for what lies elsewhere."""
+    """Return the package of a module below the root; "" for the root itself and for other modules."""
     return name.removeprefix(f"{root}.").split(".")[0] if name.startswith(f"{root}.") else ""
 
 
 def module(path: Path) -> str:
-    """The dotted name of a file."""
+    """Return the dotted name of a file."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def floors(lines: tuple[str, ...]) -> dict[str, int]:
-    """Each package's floor, counted from the ground."""
+    """Return each package's floor, counted from the lowest."""
     return {name: number for number, line in enumerate(lines) for name in line.split()}
 
 
@@ -90,18 +90,22 @@ PAGES = sorted((ROOT / "pages" / "view").rglob("*.py"))
 
 
 def imported(paths: list[Path], wrong: Callable[[str], bool]) -> list[str]:
-    """What of these files imports a module that it should not, a line each."""
+    """Return a line for each forbidden import in these files."""
     return [f"{path.relative_to(ROOT)}: {name}" for path in paths for name in sorted(imports(path)) if wrong(name)]
 
 
 def upwards(path: Path, root: str, floor: dict[str, int]) -> list[str]:
-    """What a file imports from its own floor or one above; of the root, all but what the interface offers."""
-    here, wrong = package(module(path), root), []
+    """Return what a file imports from its own floor or above; of the root, all but the public interface."""
+    own_package, wrong = package(module(path), root), []
     for name in sorted(imports(path)):
-        there = package(name, root)
-        if there not in floor:  # elsewhere, or a name of the root itself
+        target_package = package(name, root)
+        if target_package not in floor:  # another library, or a name of the root itself
             continue
-        if there not in ROOT_NAMES if not here else there != here and floor[there] >= floor[here]:
+        if (
+            target_package not in ROOT_NAMES
+            if not own_package
+            else target_package != own_package and floor[target_package] >= floor[own_package]
+        ):
             wrong.append(f"{path.relative_to(ROOT)}: {name}")
     return wrong
 
@@ -111,13 +115,13 @@ def test_imports_never_point_upwards():
     assert [line for path in PAGES for line in upwards(path, "pages.view", floors(VIEWS))] == []
 
 
-def test_an_import_that_points_upwards_is_found():
+def test_upward_import_is_detected():
     solver = ROOT / "map_core" / "solver" / "newton.py"
     assert upwards(solver, "map_core", floors(("solver", "oracle core", "errors", "data")))
     assert upwards(ROOT / "map_core" / "__init__.py", "map_core", {"interface": 0}) == []
 
 
-def test_nothing_below_the_pages_knows_of_a_browser():
+def test_map_core_imports_neither_streamlit_nor_pages():
     assert imported(CORE, lambda name: name.split(".")[0] in {"streamlit", "pages", "app", "tests"}) == []
 
 
@@ -126,35 +130,35 @@ def test_what_pages_share_imports_no_page():
     assert imported(PAGES, pages.__contains__) == []
 
 
-def test_the_laws_are_imported_by_tests_alone():
+def test_laws_are_imported_by_tests_only():
     others = [path for path in CORE if path.parent.name != "testing"]
     assert imported(others, lambda name: name.split(".")[0] == "pytest" or "map_core.testing" in name) == []
 
 
 def test_every_package_has_its_floor():
     for folder, lines in ((ROOT / "map_core", FLOORS), (ROOT / "pages" / "view", VIEWS)):
-        there = {path.parent.name for path in folder.glob("*/__init__.py")}
-        there |= {path.stem for path in folder.glob("*.py") if path.stem != "__init__"}
-        assert there == set(floors(lines))
+        existing = {path.parent.name for path in folder.glob("*/__init__.py")}
+        existing |= {path.stem for path in folder.glob("*.py") if path.stem != "__init__"}
+        assert existing == set(floors(lines))
 
 
-def test_modules_import_each_other_in_no_circle():
+def test_no_import_cycles():
     known = {module(path): path for path in (*CORE, *PAGES)}
     asks = defaultdict(set)
     for name, path in known.items():
         asks[name] = {other for other in imports(path) if other in known and other != name}
-        # `from package import module` asks for the module; its package is only run on the way.
+        # `from package import module` depends on the module; the package is only initialised.
         asks[name] -= {
             other for other in asks[name] if any(module_name.startswith(f"{other}.") for module_name in asks[name])
         }
-    left = dict(asks)
-    while free := [name for name, others in left.items() if not others & left.keys()]:
+    remaining = dict(asks)
+    while free := [name for name, others in remaining.items() if not others & remaining.keys()]:
         for name in free:
-            del left[name]
-    assert not left, f"these import each other in a circle, or one that does: {sorted(left)}"
+            del remaining[name]
+    assert not remaining, f"these import each other in a circle, or one that does: {sorted(remaining)}"
 
 
-def test_the_solver_loads_no_model_library():
+def test_solver_loads_no_model_library():
     ground = "oracle solver palettes feasibility analysis groups confidence studies.reproduce data.importing"
     modules = [
         module(path)

@@ -1,4 +1,4 @@
-"""Scripts of components run as one module with those that they share, where a name can be declared once."""
+"""Tests of the scripts of components, which are concatenated with shared ones into one module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DECLARED = re.compile(r"^(?:export )?(?:default )?(?:async )?(?:const|let|var|f
 
 
 def joined() -> dict[str, tuple[str, ...]]:
-    """Return the scripts that come before that of each component, by its name."""
+    """Return the scripts that precede that of each component, by its name."""
     scripts = {}
     for path in (ROOT / "pages").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -25,12 +25,12 @@ def joined() -> dict[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize(("name", "shared"), joined().items())
-def test_a_script_and_those_before_it_declare_each_name_once(name: str, shared: tuple[str, ...]) -> None:
+def test_concatenated_scripts_declare_each_name_once(name: str, shared: tuple[str, ...]) -> None:
     text = "".join((ROOT / "assets" / f"{script}.js").read_text(encoding="utf-8") for script in (*shared, name))
     declared = _DECLARED.findall(text)
     assert len(declared) > 5
     assert [name for name in declared if declared.count(name) > 1] == []
 
 
-def test_the_components_of_the_palette_are_among_them() -> None:
+def test_components_of_the_palette_are_covered() -> None:
     assert {"desk", "answer", "example"} <= set(joined())

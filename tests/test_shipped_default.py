@@ -1,4 +1,4 @@
-"""What every visitor meets: the embedded table, its presets, labels and study, and the examples that speak of it.
+"""Tests of the shipped default: the embedded table, its presets, labels and study, and the examples that use it.
 
 All other tests run on the table of ``tests/defaults``.
 """
@@ -33,7 +33,7 @@ def offered(use_case: str) -> tuple[Preset, ...]:
     return presets(TABLE.values, TABLE.values, use_case, ASSETS / "presets.json")
 
 
-def test_the_table_has_the_built_in_values_and_fits_into_the_repository() -> None:
+def test_table_has_the_built_in_values_and_is_small() -> None:
     assert TABLE.values == DEFAULT_VALUES
     assert (ASSETS / "default.parquet").stat().st_size < 8_000_000
 
@@ -48,7 +48,7 @@ def test_each_preset_is_reachable(use_case: str) -> None:
 
 
 @pytest.mark.parametrize("use_case", USE_CASES)
-def test_each_use_case_has_a_handful_of_presets_described_in_a_sentence(use_case: str) -> None:
+def test_each_use_case_has_some_presets_with_descriptions(use_case: str) -> None:
     offers = offered(use_case)
     assert 4 <= len(offers) <= 6
     assert len({preset.name for preset in offers}) == len(offers)
@@ -60,14 +60,14 @@ def test_each_use_case_has_a_handful_of_presets_described_in_a_sentence(use_case
         assert any(not target.free for target in preset.palette.targets.values())
 
 
-def test_the_presets_speak_of_this_table_only() -> None:
+def test_presets_refer_to_this_table_only() -> None:
     content = json.loads((ASSETS / "presets.json").read_text(encoding="utf-8"))
     assert set(content) == set(USE_CASES)
     named = {name for group in content.values() for preset in group for name in preset["targets"]}
     assert named <= set(TABLE.values)
 
 
-def test_the_study_of_delivery_is_of_this_table() -> None:
+def test_study_of_delivery_belongs_to_this_table() -> None:
     assert studies.load(ASSETS / "delivery.json").made["table"] == fingerprint(TABLE)
 
 
@@ -75,7 +75,7 @@ def _shipped() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "VALUE_PALETTE_DEFAULTS"}
 
 
-def test_the_examples_of_the_public_interface_run_on_it() -> None:
+def test_examples_of_the_public_interface_run_on_it() -> None:
     code = """
 import doctest
 import map_core

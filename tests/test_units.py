@@ -1,4 +1,4 @@
-"""One unit throughout: rewards that were read as targets are never taken for standard deviations, by any function."""
+"""Tests of units: no function mistakes targets in reward units for standard deviations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.tables import make_table
 TABLE = make_table(prompts=24, candidates=16, seed=2)
 ORACLE = MemoryOracle.of(TABLE)
 VALUES = len(TABLE.values)
-#: Humor lies far from 0 in its own unit, so that a reward taken for deviations is out of reach.
+#: Humor is far from 0 in its own unit, so a reward mistaken for deviations is out of reach.
 ASKED = {"helpfulness": "+0.2sd", "humor": "p60"}
 ONE = np.eye(VALUES)[1]
 
@@ -70,21 +70,21 @@ TAKE_TARGETS: dict[str, Callable[[Oracle, np.ndarray], Any]] = {
 }
 
 
-def same(here: Any, there: Any) -> bool:
-    """Whether two results hold the same numbers, whatever they are made of."""
-    if is_dataclass(here):
-        return all(same(getattr(here, field.name), getattr(there, field.name)) for field in fields(here))
-    if isinstance(here, list | tuple):
-        return len(here) == len(there) and all(map(same, here, there))
-    if isinstance(here, dict):
-        return here.keys() == there.keys() and all(same(here[key], there[key]) for key in here)
-    if isinstance(here, np.ndarray | float) and np.asarray(here).dtype.kind == "f":
-        return type(here) is type(there) and np.array_equal(here, there, equal_nan=True)
-    return bool(np.all(here == there))
+def same(first: Any, second: Any) -> bool:
+    """Return whether two results have the same numbers, whatever their types are."""
+    if is_dataclass(first):
+        return all(same(getattr(first, field.name), getattr(second, field.name)) for field in fields(first))
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, np.ndarray | float) and np.asarray(first).dtype.kind == "f":
+        return type(first) is type(second) and np.array_equal(first, second, equal_nan=True)
+    return bool(np.all(first == second))
 
 
 @pytest.mark.parametrize("name", TAKE_TARGETS)
-def test_rewards_that_were_read_are_converted(name: str) -> None:
+def test_reward_levels_are_converted(name: str) -> None:
     levels = resolve(ASKED, TABLE, ORACLE)
     assert same(TAKE_TARGETS[name](ORACLE, levels), TAKE_TARGETS[name](ORACLE, ORACLE.standardise(levels)))
 
@@ -92,10 +92,10 @@ def test_rewards_that_were_read_are_converted(name: str) -> None:
 def test_a_reachable_palette_is_reachable_in_either_unit() -> None:
     levels = resolve(ASKED, TABLE, ORACLE)
     assert assess(ORACLE, levels).verdict is Verdict.REACHABLE
-    assert assess(ORACLE, np.asarray(levels)).verdict is Verdict.OUT_OF_REACH  # 2.4 deviations are another palette
+    assert assess(ORACLE, np.asarray(levels)).verdict is Verdict.OUT_OF_REACH  # 2.4 deviations would be another palette
 
 
-def test_what_is_computed_has_no_unit() -> None:
+def test_computed_targets_are_deviations() -> None:
     levels = RewardLevels.of([1.5, np.nan])
     assert isinstance(levels.copy(), RewardLevels)
     assert isinstance(pickle.loads(pickle.dumps(levels)), RewardLevels)
@@ -118,7 +118,7 @@ def test_targets_of_groups_are_deviations() -> None:
         lambda table: vp.frontier(table, ("helpfulness", "humor")),
     ],
 )
-def test_the_interface_takes_its_own_table_and_names(call: Callable[[Any], Any]) -> None:
+def test_interface_accepts_its_own_table_and_names(call: Callable[[Any], Any]) -> None:
     with pytest.raises(vp.PaletteError, match=r"expected what load_table\(\) returns"):
         call(ORACLE)
     with pytest.raises(vp.PaletteError, match="expected names with levels"):
@@ -126,7 +126,7 @@ def test_the_interface_takes_its_own_table_and_names(call: Callable[[Any], Any])
 
 
 def test_one_palette_through_the_whole_interface() -> None:
-    """Reward units in, reward units out: each answer is read back as a target of the next function."""
+    """Reward units in, reward units out: each result is a target of the next function."""
     table = vp.Table(TABLE, ORACLE)
     targets = {"helpfulness": 0.35, "humor": 3.0}
     palette = vp.assess(table, targets)
@@ -165,8 +165,8 @@ def test_one_palette_through_the_whole_interface() -> None:
     assert reached.verdict == "reachable"
     assert reached.kl == pytest.approx(0.3, abs=1e-6)
     assert reached.levels == pytest.approx(point, abs=1e-5)
-    kept = vp.frontier(table, ("helpfulness", "positivity"), budgets=[0.3], floors={"humor": 2.6}, limit=False)
-    assert all(levels["humor"] >= 2.6 - 1e-6 for levels in kept.points(0.3))
+    frontier = vp.frontier(table, ("helpfulness", "positivity"), budgets=[0.3], floors={"humor": 2.6}, limit=False)
+    assert all(levels["humor"] >= 2.6 - 1e-6 for levels in frontier.points(0.3))
 
     far = vp.assess(table, {"helpfulness": 50.0, "humor": 3.0})
     assert far.verdict == "out_of_reach"

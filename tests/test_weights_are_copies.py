@@ -1,4 +1,4 @@
-"""The law of weights: a table with weights, or of which prompts are held out, shows the numbers of one with copies.
+"""Tests that prompt weights equal copies: a table with weights or held-out prompts gives the numbers of copies.
 
 Everywhere a number is shown: targets, verdicts, trade-offs, groups, portraits, figures, reports, quality, studies.
 Repeating all replies to a prompt changes nothing either, per prompt. Known exception: a prompt that occurs often is one
@@ -54,11 +54,11 @@ from tests.weighted_pairs import PAIRS, of_counts
 pytestmark = pytest.mark.slow
 
 Shown = Callable[[RewardTable, Oracle], Any]
-#: Reachable on all of the tables.
+#: Targets that are reachable on all tables.
 ASKED = {"humor": "+0.1sd", "kindness": "+0.05sd"}
 PERCENTILES = {"humor": "p62", "kindness": "p7.5", "stars": "p55"}
 X = np.array([0.5, 0.2, 0.0])
-#: Of results: how they were computed, and what rests on how many prompts and replies there are.
+#: Fields of results that depend on the computation or on the number of prompts and replies.
 EVIDENCE = {"ess", "pooled", "carrying_all", "prompts", "replies", "passes", "steps", "gap", "residual", "redundant"}
 EVIDENCE |= {
     "error",
@@ -95,14 +95,14 @@ def common(table: RewardTable, oracle: Oracle) -> Any:
 
 
 def moved(table: RewardTable, oracle: Oracle) -> Any:
-    """Levels on this table and on one whose replies are all a little kinder."""
+    """Return levels on this table and on one with slightly kinder replies."""
     kinder = replace(table, rewards=table.rewards + np.array([0.0, 0.3, 0.0]))
     result = drift(table, kinder, np.asarray(resolve(ASKED, table, oracle)), oracle.form)
     return result.base.before, result.base.after, result.held.before, result.held.after, result.short, result.held_kl
 
 
 def delivered(table: RewardTable, oracle: Oracle) -> Any:
-    """What palettes of this table deliver on other replies to its prompts; as many a prompt as the table has."""
+    """Return the delivery of palettes on as many other replies to the same prompts."""
     others = replace(table, rewards=table.rewards @ np.array([[1.1, 0.2, 0.0], [0.0, 0.8, 0.0], [0.1, 0.0, 1.0]]))
     (result,) = deliver(table, others, [np.asarray(resolve(ASKED, table, oracle))])
     return result.forecast, result.realised, result.base, result.weights, result.wins, result.kl_realised
@@ -183,7 +183,7 @@ SHOWN: dict[str, Shown] = {
         for made in [vp.assess(vp.Table(table, oracle), ASKED)]
     ],
 }
-#: Of how many replies there are to choose among, which repeating them changes.
+#: Quantities that depend on the number of replies, which repetition changes.
 OF_REPLIES: dict[str, Shown] = {
     "most nats": lambda table, oracle: oracle.log_candidates,
     "replies a prompt": lambda table, oracle: typical_candidates(table),
@@ -191,14 +191,14 @@ OF_REPLIES: dict[str, Shown] = {
     "of": lambda table, oracle: oracle.effective_sample_size(X).candidates,
     "choosing": lambda table, oracle: choosing_variance(table, oracle, X),
 }
-#: Of one number of replies a prompt: other numbers are subsampled, by chance.
+#: Quantities that need equal numbers of replies per prompt; others are subsampled at random.
 OF_EVEN_TABLES: dict[str, Shown] = {
     "delivery": delivered,
 }
 
 
 def numbers(result: Any, where: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every number and word in a result, with its place."""
+    """Yield every number and word in a result with its position."""
     if isinstance(result, go.Figure):
         drawn = [
             {name: trace[name] for name in ("x", "y", "z", "marker.size") if name in trace} for trace in result.data
@@ -219,46 +219,46 @@ def numbers(result: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def check(quantity: Shown, pair: tuple[RewardTable, RewardTable], form: Form) -> None:
-    here, there = (list(numbers(quantity(table, MemoryOracle.of(table, form)))) for table in pair)
-    assert [where for where, _ in here] == [where for where, _ in there]
-    for (where, ours), (_, copied) in zip(here, there, strict=True):
-        if isinstance(ours, np.ndarray | float) and np.asarray(ours).dtype.kind == "f":
-            single = np.asarray(ours).dtype == np.float32
-            np.testing.assert_allclose(ours, copied, rtol=1e-5, atol=2e-4 if single else 2e-6, err_msg=where)
+    weighted_numbers, copied_numbers = (list(numbers(quantity(table, MemoryOracle.of(table, form)))) for table in pair)
+    assert [where for where, _ in weighted_numbers] == [where for where, _ in copied_numbers]
+    for (where, number), (_, copied) in zip(weighted_numbers, copied_numbers, strict=True):
+        if isinstance(number, np.ndarray | float) and np.asarray(number).dtype.kind == "f":
+            single = np.asarray(number).dtype == np.float32
+            np.testing.assert_allclose(number, copied, rtol=1e-5, atol=2e-4 if single else 2e-6, err_msg=where)
         else:
-            assert np.array_equal(ours, copied), where
+            assert np.array_equal(number, copied), where
 
 
 @pytest.mark.parametrize("name", SHOWN)
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_table_with_weights_shows_what_one_with_copies_shows(pair: str, name: str) -> None:
+def test_weights_give_the_numbers_of_copies(pair: str, name: str) -> None:
     check(SHOWN[name], PAIRS[pair], Form.PER_PROMPT)
 
 
-#: Pooled, a reply is a reply, so repeating those to one prompt is a change.
+#: In the pooled form repeating the replies to one prompt changes the distribution.
 POOLED_PAIRS = ("weights", "shares", "held out")
 
 
 @pytest.mark.parametrize("name", [name for name in SHOWN if name not in ("advice", "portraits")])
 @pytest.mark.parametrize("pair", POOLED_PAIRS)
-def test_so_it_does_when_pooled(pair: str, name: str) -> None:
+def test_weights_give_the_numbers_of_copies_when_pooled(pair: str, name: str) -> None:
     check(SHOWN[name], PAIRS[pair], Form.POOLED)
 
 
 @pytest.mark.parametrize("name", OF_REPLIES)
 @pytest.mark.parametrize("pair", POOLED_PAIRS)
-def test_so_do_counts_of_replies(pair: str, name: str) -> None:
+def test_counts_of_replies_agree_with_copies(pair: str, name: str) -> None:
     check(OF_REPLIES[name], PAIRS[pair], Form.PER_PROMPT)
 
 
 @pytest.mark.parametrize("name", OF_EVEN_TABLES)
 @pytest.mark.parametrize("pair", POOLED_PAIRS)
-def test_studies_count_a_weight_as_so_many_copies(pair: str, name: str) -> None:
+def test_studies_count_weights_as_copies(pair: str, name: str) -> None:
     check(OF_EVEN_TABLES[name], PAIRS[pair], Form.PER_PROMPT)
 
 
-def test_palettes_of_a_study_pass_over_what_is_held_out() -> None:
-    """With weights they rest on which palettes are trusted, which is a matter of evidence."""
+def test_palettes_of_a_study_ignore_held_out_prompts() -> None:
+    """They depend on which palettes are trusted, and so on the evidence."""
     check(
         lambda table, oracle: [palette.targets for palette in graded_palettes(table, 5)],
         PAIRS["held out"],
@@ -267,7 +267,7 @@ def test_palettes_of_a_study_pass_over_what_is_held_out() -> None:
 
 
 def test_halves_count_as_their_prompts_do() -> None:
-    """A delivery over both halves is, prompt by prompt, what these prompts give: each counted by its weight."""
+    """The delivery over both halves is that of their prompts, each counted by its weight."""
     table = replace(of_counts([4] * 8), weights=np.array([5.0, 1, 1, 2, 9, 1, 3, 1]))
     plain = of_counts([4] * 8)
     fresh = replace(plain, rewards=plain.rewards * 1.2)
@@ -278,20 +278,21 @@ def test_halves_count_as_their_prompts_do() -> None:
         own = MemoryOracle.of(of)
         expected = own.scale if field == "scale" else own.base
         np.testing.assert_allclose(getattr(result, field), expected)
-    # Nothing is asked for, so the weights are 0 and levels are those of the base model, over halves of unequal weight.
+    # Without targets the weights are 0 and levels are those of the base model, over halves of unequal weight.
     np.testing.assert_allclose(result.forecast[0], MemoryOracle.of(table).base)
     np.testing.assert_allclose(result.realised[0], MemoryOracle.of(counted).base)
     apart = replace(table, held_out=np.arange(8) % 4 == 1)
-    kept = np.flatnonzero(apart.counted).tolist()
-    here, there = (
-        cross_fit_delivery(half, fresh.take(kept), [nothing], halvings=2) for half in (apart, table.take(kept))
+    counted_prompts = np.flatnonzero(apart.counted).tolist()
+    weighted_result, copied_result = (
+        cross_fit_delivery(half, fresh.take(counted_prompts), [nothing], halvings=2)
+        for half in (apart, table.take(counted_prompts))
     )
-    np.testing.assert_allclose(here.realised, there.realised)
-    np.testing.assert_allclose(cross_fit_delivery(apart, fresh, [nothing], halvings=2).realised, there.realised)
+    np.testing.assert_allclose(weighted_result.realised, copied_result.realised)
+    np.testing.assert_allclose(cross_fit_delivery(apart, fresh, [nothing], halvings=2).realised, copied_result.realised)
 
 
-def test_a_prompt_that_occurs_often_is_one_prompt_of_evidence() -> None:
-    """The exception: copies would make error bars narrower by knowing nothing more."""
+def test_weights_add_no_evidence() -> None:
+    """The exception: copies would narrow error bars without more evidence."""
     weighted, copied = PAIRS["weights"]
     bars = [
         confidence(oracle, targets(table, oracle), draws=40)
@@ -309,26 +310,26 @@ def test_held_out_prompts_are_no_evidence_of_a_drift() -> None:
         kinder = replace(table, rewards=table.rewards * 1.1)
         drifted = drift(table, kinder, np.asarray(resolve(ASKED, table, MemoryOracle.of(table))))
         errors.append((drifted.base.error, drifted.held.error, drifted.base.real, drifted.missed))
-    for here, there in zip(*errors, strict=True):
-        np.testing.assert_allclose(here, there, atol=1e-6)
+    for error, error_without_held_out in zip(*errors, strict=True):
+        np.testing.assert_allclose(error, error_without_held_out, atol=1e-6)
 
 
 def test_held_out_replies_are_no_extremes_and_no_examples() -> None:
     plain = of_counts([6] * 5)
     rewards = plain.rewards.copy()
-    rewards[6:12] += np.array([[50.0], [-50.0]] * 3)  # the second prompt has the best and the worst replies of all
+    rewards[6:12] += np.array([[50.0], [-50.0]] * 3)  # the second prompt has the best and the worst replies
     table = replace(plain, rewards=rewards, held_out=np.arange(5) == 1)
-    kept = set(range(30)) - set(range(6, 12))
+    counted_rows = set(range(30)) - set(range(6, 12))
     for name in table.values:
         rows = [*value_profile(table, name).rungs, *(row for end in extreme_replies(table, name) for row in end)]
-        assert {example.row for example in rows} <= kept
+        assert {example.row for example in rows} <= counted_rows
         assert len(rows) > 6
     oracle = MemoryOracle.of(table)
     samples = draw_samples(table, oracle, X, wanted=5)
     assert {sample.example.prompt for sample in samples} == set(table.prompts) - {table.prompts[1]}
     for seed in range(3):
         pairs = choose_pairs(table, table.rewards[:, 0], 40, seed)
-        assert {row for pair in pairs for row in (pair.first, pair.second)} <= kept
+        assert {row for pair in pairs for row in (pair.first, pair.second)} <= counted_rows
     flattened = np.where(np.repeat(table.counted, 6)[:, None], 1.0, rewards)
     flat = replace(table, rewards=np.column_stack([flattened[:, 0], rewards[:, 1:]]))
     assert value_profile(flat, "humor").constant

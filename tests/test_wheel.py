@@ -1,4 +1,4 @@
-"""The wheel in an environment of its own: what is shipped is found from any folder, by child processes too."""
+"""Tests of the wheel in its own environment: shipped files are found from any folder, by child processes too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.visits import keyed
 
 pytestmark = pytest.mark.slow
 
-#: An import as the app starts it: in a child process, in a folder of its own.
+#: An import as the app starts it: in a child process, in another folder.
 IMPORT = """
 import time
 from pathlib import Path
@@ -44,7 +44,7 @@ print(catalog.path_of("mine").is_file())
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the files, so that nothing that lies about gets into it."""
+    """Build the wheel from a copy of the files, so that untracked files do not get into it."""
     folder = tmp_path_factory.mktemp("wheel")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in listed.splitlines():
@@ -66,25 +66,25 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def needed(requirement: str, path: list[str]) -> list[Distribution]:
-    """The packages of a requirement and of all that it requires, as they are on a path; not those that are missing."""
-    found: dict[tuple[str, ...], Distribution] = {}
+    """Return the installed packages of a requirement and of its dependencies; missing ones are left out."""
+    by_requirement: dict[tuple[str, ...], Distribution] = {}
     waiting = [Requirement(requirement)]
     while waiting:
         asked = waiting.pop()
         key = (asked.name, *sorted(asked.extras))
-        package = None if key in found else next(iter(distributions(name=asked.name, path=path)), None)
+        package = None if key in by_requirement else next(iter(distributions(name=asked.name, path=path)), None)
         if package is None:
             continue
-        found[key] = package
+        by_requirement[key] = package
         for required in map(Requirement, package.requires or ()):
             if required.marker is None or any(required.marker.evaluate({"extra": e}) for e in ("", *asked.extras)):
                 waiting.append(required)
-    return list(found.values())
+    return list(by_requirement.values())
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment that holds nothing but the wheel and what it asks for.
+    """Create an environment with only the wheel and its dependencies; return its folder of programs.
 
     The packages are links to those of this environment: unpacking them again, and compiling them at their first
     import, takes half a minute of the processor. pip says whether anything is missing or of another version.
@@ -104,7 +104,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that knows nothing of the checkout."""
+    """A folder outside the checkout."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.delenv("VALUE_PALETTE_DEFAULTS", raising=False)
@@ -113,7 +113,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_in_it(wheel: Path) -> None:
+def test_content_of_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     for needed in (
@@ -137,7 +137,7 @@ def test_what_is_in_it(wheel: Path) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_solve_gives_what_the_checkout_gives(installed: Path) -> None:
+def test_solve_agrees_with_the_checkout(installed: Path) -> None:
     arguments = ["solve", "--target", "helpfulness=p70", "--target", "humor=+0.3sd", "--json"]
     answers = [
         subprocess.run([*program, *arguments], capture_output=True, text=True, check=True, env={**os.environ, **more})
@@ -146,9 +146,9 @@ def test_solve_gives_what_the_checkout_gives(installed: Path) -> None:
             ([sys.executable, "-m", "map_core"], {"PYTHONPATH": str(ROOT)}),
         )
     ]
-    theirs, ours = (json.loads(answer.stdout) for answer in answers)
-    assert theirs["verdict"] == ours["verdict"] == "reachable"
-    assert theirs["weights"] == pytest.approx(ours["weights"], rel=1e-9)
+    from_wheel, from_checkout = (json.loads(answer.stdout) for answer in answers)
+    assert from_wheel["verdict"] == from_checkout["verdict"] == "reachable"
+    assert from_wheel["weights"] == pytest.approx(from_checkout["weights"], rel=1e-9)
     version = subprocess.run(
         [str(installed / "value-palette"), "--version"], capture_output=True, text=True, check=True
     )
@@ -166,7 +166,7 @@ def test_child_processes_find_the_library(installed: Path, elsewhere: Path) -> N
 
 @pytest.fixture
 def address(installed: Path, elsewhere: Path) -> Iterator[str]:
-    """The app of the wheel, started from another folder."""
+    """Start the app of the wheel from another folder; yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

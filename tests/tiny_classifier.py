@@ -1,4 +1,4 @@
-"""Tiny sequence models with random weights, made on the spot for tests: a BERT of pairs and a Llama reward model.
+"""Tiny sequence models with random weights, made on demand: a BERT of pairs and a Llama reward model.
 
 Everything but the weights' sense is real: transformers' own classes, a tokenizer trained here, files as any model
 folder has them.
@@ -15,7 +15,7 @@ CONTEXT = 64
 
 
 def make_classifier(folder: Path, seed: int = 0) -> Path:
-    """A BERT that reads at most 64 tokens of a pair and has the outputs "dull" and "funny"."""
+    """Save a BERT that reads at most 64 tokens of a pair and has the outputs "dull" and "funny"."""
     import torch
     from tokenizers import Tokenizer, processors
     from transformers import BertConfig, BertForSequenceClassification
@@ -49,7 +49,7 @@ def make_classifier(folder: Path, seed: int = 0) -> Path:
 
 
 def make_reward_model(folder: Path, seed: int = 0, heads: int = 0) -> Path:
-    """A Llama reward model with one output and a chat template.
+    """Save a Llama reward model with one output and a chat template.
 
     Args:
         folder: where to.

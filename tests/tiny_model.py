@@ -1,4 +1,4 @@
-"""A tiny language model with random weights and a real tokenizer, made on the spot for tests.
+"""A tiny language model with random weights and a real tokenizer, made on demand.
 
 The model says nothing sensible, but everything about it is real: a Llama with grouped heads, a byte-level
 BPE tokenizer trained here, a chat template with a default system message, files as any model folder has.
@@ -30,7 +30,7 @@ def make_tiny_model(folder: Path, seed: int = 0, layers: int = 2) -> Path:
     """Save a tiny random Llama with its tokenizer (about 0.1 MB).
 
     Args:
-        folder: where to; made when it is not there.
+        folder: for the files; created if missing.
         seed: of the weights.
         layers: of the model; one where it is not what is tested.
 
@@ -91,7 +91,7 @@ def _save_weights(folder: Path, size: int, seed: int, layers: int) -> None:
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=2,
-        # Large enough that some tokens are clearly likelier than others: a flat model tests little.
+        # Large enough that some tokens are clearly more likely than others; a uniform model would test little.
         initializer_range=0.12,
         dtype="float32",
     )

@@ -1,6 +1,6 @@
-"""A language model small enough to be written out: two letters, replies of a few tokens, every probability known.
+"""A language model with two letters and replies of a few tokens, of which every probability is known.
 
-What the generator draws from it can be compared with exact distributions.
+Draws of the generator can be compared with exact distributions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ END = 2
 
 
 def next_probabilities(written: Sequence[int]) -> np.ndarray:
-    """p(a), p(b), p(end) after what is written; different after every beginning, by a formula that needs no table."""
+    """Return p(a), p(b), p(end) after a beginning, by a formula that differs for every beginning."""
     place = 1 + sum((token + 1) * 3**i for i, token in enumerate(written))
     likely = np.array([1.0 + math.sin(place) ** 2, 0.5 + math.cos(2 * place) ** 2, 0.3 + 0.2 * len(written)])
     return np.asarray(likely / likely.sum())
@@ -33,13 +33,13 @@ def next_probabilities(written: Sequence[int]) -> np.ndarray:
 
 @cache
 def steps(written: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The probabilities after what is written and their running sums, once for each beginning."""
+    """Return the probabilities after a beginning and their cumulative sums, cached."""
     p = next_probabilities(written)
     return tuple(p.tolist()), tuple(np.cumsum(p).tolist())
 
 
 def every_reply(length: int) -> dict[tuple[tuple[int, ...], bool], float]:
-    """Probability of each (tokens, ended by itself) of at most so many tokens, the end counted as a token."""
+    """Return the probability of each (tokens, ended) up to a length, with the end counted as a token."""
     replies: dict[tuple[tuple[int, ...], bool], float] = {}
     for size in range(length + 1):
         for tokens in itertools.product(range(2), repeat=size):
@@ -53,7 +53,7 @@ def every_reply(length: int) -> dict[tuple[tuple[int, ...], bool], float]:
 
 
 class ToyEngine(Engine):
-    """Draws from :func:`next_probabilities`; token ids are 0 and 1, and 2 ends a reply."""
+    """Draw from :func:`next_probabilities`; token ids are 0 and 1, and 2 ends a reply."""
 
     extends = True
 
@@ -68,7 +68,7 @@ class ToyEngine(Engine):
         length = request.settings.max_new_tokens
         assert len({len(beginning) for beginning in beginnings}) == 1
         written = [list(beginning) for beginning in beginnings]
-        streams = [random.Random(seed) for seed in seeds]  # begins in half the time of one of numpy
+        streams = [random.Random(seed) for seed in seeds]  # starts in half the time of a NumPy generator
         alive = list(range(len(written)))
         for position in range(length):
             step = []
@@ -88,7 +88,7 @@ class ToyEngine(Engine):
 
 
 class Tally(Scorer):
-    """Rewards from a formula of the letters; ``scale`` and ``offset`` make them as large as one likes."""
+    """Score replies by a formula of their letters, times ``scale`` plus ``offset``."""
 
     def __init__(self, name: str, scale: float = 1.0, offset: float = 0.0, partial: bool = True) -> None:
         self._card = Card(name, name, "letters", "all else", "MIT", "this test", "1", partial)
@@ -107,7 +107,7 @@ class Tally(Scorer):
         return self._card.partial
 
     def reward(self, text: str) -> float:
-        """a counts +1, b -0.5, and the first letter once more."""
+        """Return the reward: +1 per a, -0.5 per b, and the first letter counted twice."""
         count = text.count("a") - 0.5 * text.count("b") + (0.7 if text.startswith("b") else 0.0)
         return self._offset + self._scale * count
 
@@ -116,5 +116,5 @@ class Tally(Scorer):
 
 
 def text_of(tokens: Sequence[int]) -> str:
-    """The letters of token ids."""
+    """Return the letters of token ids."""
     return "".join(LETTERS[token] for token in tokens)

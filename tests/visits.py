@@ -1,4 +1,4 @@
-"""Every page of the running app, and when a page has settled: for the tests that go to all of them, and screenshots."""
+"""Helpers of browser tests and screenshots: all pages of the running app, and waiting until a page is idle."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 SECONDS = 1000
-#: Settled: no script runs and nothing was drawn for so long; after a mere change of width or colours; in milliseconds.
-QUIET, QUIET_LOOK, AT_MOST = 700, 250, 60_000
+#: Milliseconds without a script run or a DOM change until a page counts as idle; after changes of style only; timeout.
+QUIET, QUIET_STYLE, AT_MOST = 700, 250, 60_000
 
 _SETTLED = """([quiet, most]) => new Promise((resolve) => {
     const begun = performance.now();
     let last = begun;
-    const ours = (one) => !one.target.closest?.("header");
-    const see = (mutations) => { if (mutations.some(ours)) last = performance.now(); };
-    const watch = new MutationObserver(see);
+    const inPage = (mutation) => !mutation.target.closest?.("header");
+    const onMutation = (mutations) => { if (mutations.some(inPage)) last = performance.now(); };
+    const watch = new MutationObserver(onMutation);
     watch.observe(document.body, { subtree: true, childList: true, characterData: true });
     const look = () => {
         const app = document.querySelector("[data-testid=stApp]");
@@ -31,13 +31,13 @@ _SETTLED = """([quiet, most]) => new Promise((resolve) => {
 
 
 _LENGTHS = """() => new Promise((resolve) => {
-    const seen = new Set();
+    const lengths = new Set();
     const look = () => {
         const panel = document.querySelector(".vp-panel");
-        seen.add(panel?.querySelector("[data-column=base] .vp-reply")?.innerText.length ?? 0);
+        lengths.add(panel?.querySelector("[data-column=base] .vp-reply")?.innerText.length ?? 0);
         if (!/^(Done|Stopped)/.test(panel?.querySelector("[role=status]")?.innerText ?? "")) return;
         watch.disconnect();
-        resolve(seen.size);
+        resolve(lengths.size);
     };
     const watch = new MutationObserver(look);
     watch.observe(document.body, { subtree: true, childList: true, characterData: true });
@@ -46,8 +46,8 @@ _LENGTHS = """() => new Promise((resolve) => {
 
 
 @dataclass(frozen=True)
-class Place:
-    """A page of the app: its title in the navigation, its name in the address ("" for the first), and the address."""
+class AppPage:
+    """A page of the app: title in the navigation, name in the address ("" for the first), and address."""
 
     title: str
     name: str
@@ -55,11 +55,11 @@ class Place:
 
 
 def settle(page: Page, quiet: int = QUIET) -> None:
-    """Wait until scripts, background work and figures have come to rest, a minute at most.
+    """Wait until scripts, background work and figures are idle, for a minute at most.
 
     Args:
         page: of the app.
-        quiet: milliseconds without a change that are called rest.
+        quiet: milliseconds without a change until the page counts as idle.
 
     Raises:
         AssertionError: the page shows an exception, or says in words that something has failed.
@@ -78,19 +78,19 @@ def keyed(page: Page, key: str) -> Locator:
     return page.locator(f".st-key-{key}").first
 
 
-def lengths_seen(page: Page) -> int:
-    """Return how many lengths the base reply has on *Listen*, from now until its generation has ended."""
+def count_reply_lengths(page: Page) -> int:
+    """Return the number of distinct lengths of the base reply on *Listen* until its generation ends."""
     return int(page.evaluate(_LENGTHS))
 
 
-def fits(page: Page, what: str, width: int = 390) -> None:
+def check_fits_phone(page: Page, what: str, width: int = 390) -> None:
     """Check that a page on a phone is not wider than the phone."""
     wide = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollWidth")
     assert wide <= width, f"{what} is {wide} pixels wide"
 
 
-def places(browser: Browser | BrowserContext, address: str) -> list[Place]:
-    """Every page that the navigation of the running app offers, in its order.
+def app_pages(browser: Browser | BrowserContext, address: str) -> list[AppPage]:
+    """Return every page in the navigation of the running app, in its order.
 
     A narrow window has them all in one list, without menus to open.
     """
@@ -103,16 +103,16 @@ def places(browser: Browser | BrowserContext, address: str) -> list[Place]:
     )
     page.close()
     assert links, "the navigation offers pages"
-    return [Place(title, href.split("?")[0].removeprefix(address).strip("/"), href) for title, href in links]
+    return [AppPage(title, href.split("?")[0].removeprefix(address).strip("/"), href) for title, href in links]
 
 
 def column(page: Page, key: str) -> Locator:
-    """A column of the panel of replies: "base", "aligned" or "pinned_1"."""
+    """Return a column of the panel of replies: "base", "aligned" or "pinned_1"."""
     return page.locator(f'.vp-slot[data-column="{key}"]')
 
 
 def unfold(page: Page, *keys: str) -> None:
-    """Open expanders that are folded."""
+    """Open collapsed expanders."""
     for key in keys:
         details = keyed(page, key).locator("details").first
         details.wait_for(timeout=60_000)

@@ -1,4 +1,4 @@
-"""Waiting for what another thread or process does."""
+"""Polling for the effect of another thread or process."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable
 
 
-def until(true: Callable[[], bool], seconds: float = 90.0, what: str = "it did not come to pass in time") -> None:
-    """Wait until something is true.
+def until(
+    condition: Callable[[], bool], seconds: float = 90.0, message: str = "the condition did not become true in time"
+) -> None:
+    """Poll until a condition is true.
 
     Args:
-        true: asked again and again.
-        seconds: how long at most; long, because machines have other work.
-        what: said where it does not become true.
+        condition: polled every few milliseconds.
+        seconds: timeout; generous, since machines are busy.
+        message: of the error.
 
     Raises:
-        AssertionError: with ``what``.
+        AssertionError: the condition did not become true in time.
     """
     end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, what
+    while not condition():
+        assert time.monotonic() < end, message
         time.sleep(0.005)

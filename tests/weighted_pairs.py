@@ -1,4 +1,4 @@
-"""Pairs of tables that are one distribution of replies: with weights or held-out prompts, and with copies instead."""
+"""Pairs of tables with the same distribution of replies: with weights or held-out prompts, and with copies instead."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from map_core.data.reward_table import RewardTable
 from tests.tables import make_table
 
-#: Prompts of :func:`uneven_table`, and what is asked of it.
+#: The number of prompts of :func:`uneven_table`, and its targets.
 COPIES = np.array([1, 3, 0, 2, 5, 1, 0, 4])
 TARGETS = np.array([0.35, -0.1, np.nan])
 
 
 def of_counts(counts: list[int], seed: int = 3, ties: bool = True) -> RewardTable:
-    """A table with so many replies to each prompt, of three values, one of them with few levels."""
+    """Return a table with these numbers of replies, of three values, one with few distinct rewards."""
     table = make_table(prompts=len(counts), candidates=max(counts), values=("humor", "kindness", "stars"), seed=seed)
     rows = np.concatenate([np.arange(table.offsets[i], table.offsets[i] + count) for i, count in enumerate(counts)])
     rewards = table.rewards[rows].copy()
@@ -68,7 +68,7 @@ PAIRS = {
 
 
 def uneven_table() -> RewardTable:
-    """Prompts that differ in level and in how much their replies do."""
+    """Return a table whose prompts differ in level and in variance."""
     rng = np.random.default_rng(0)
     sizes = (4, 6, 3, 5, 4, 7, 2, 6)
     rows = [

@@ -16,7 +16,7 @@ from map_core.core.types import Form
 from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from tests.lazy import LazyModule
-from tests.odd_tables import Odd, odd_tables
+from tests.odd_tables import OddTable, odd_tables
 from tests.tables import make_table
 
 cvxpy = LazyModule("cvxpy")
@@ -226,7 +226,7 @@ def test_invalid_triples_directions_and_floors_are_refused(oracle: MemoryOracle)
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(odd=odd_tables(), budget=st.floats(1e-6, 6.0), with_floors=st.booleans())
-def test_points_of_odd_tables_keep_budgets_and_floors(odd: Odd, budget: float, with_floors: bool):
+def test_points_of_odd_tables_keep_budgets_and_floors(odd: OddTable, budget: float, with_floors: bool):
     last = len(odd.oracle.values) - 1
     if last < 1:
         return

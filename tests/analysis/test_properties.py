@@ -28,21 +28,21 @@ from map_core.groups import BindingLimit, Group, clashes, concessions, max_min, 
 from map_core.solver.newton import Status, solve
 from map_core.solver.rays import solve_rays
 from tests.feasibility.test_properties import BOUNDARY_TOLERANCE, all_finite, check
-from tests.odd_tables import Odd, odd_tables
+from tests.odd_tables import OddTable, odd_tables
 
 pytestmark = pytest.mark.slow
 
 BUDGETS = st.sampled_from([0.0, 1e-9, 0.05, 1.0, np.inf])
 
 
-def draw_groups(odd: Odd, rng: np.random.Generator) -> list[Group]:
+def draw_groups(odd: OddTable, rng: np.random.Generator) -> list[Group]:
     rows = odd.targets(3)
     # No group asks for more of a constant value: such a target is refused, which another test checks.
     rows = np.where(odd.oracle.constant & (rows > 0), np.nan, rows)
     return [Group(str(g), row, float(rng.choice([1.0, 1.0, 3.0]))) for g, row in enumerate(rows)]
 
 
-def largest_common_satisfaction(odd: Odd, groups: list[Group]) -> float:
+def largest_common_satisfaction(odd: OddTable, groups: list[Group]) -> float:
     """Compute the largest satisfaction that all groups reach, by a linear program over every reply's probability."""
     z, pooled = odd.z, odd.oracle.form is Form.POOLED
     prompt_of_reply = (
@@ -70,7 +70,7 @@ def largest_common_satisfaction(odd: Odd, groups: list[Group]) -> float:
 
 @check(25)
 @given(odd_tables(most_values=6), BUDGETS)
-def test_common_palettes_stay_within_the_budget(odd: Odd, budget: float):
+def test_common_palettes_stay_within_the_budget(odd: OddTable, budget: float):
     groups = draw_groups(odd, odd.rng)
     equal = [Group(group.name, group.targets) for group in groups]
     fairest, bargain = max_min(odd.oracle, groups, budget), nash(odd.oracle, groups, budget)
@@ -94,7 +94,7 @@ def test_common_palettes_stay_within_the_budget(odd: Odd, budget: float):
 
 @check(60)
 @given(odd_tables(), odd_tables())
-def test_drift_between_any_two_tables(before: Odd, after: Odd):
+def test_drift_between_any_two_tables(before: OddTable, after: OddTable):
     targets = before.oracle.rewards_at(before.targets(1)[0])
     try:
         result = drift(before.table, after.table, targets)
@@ -114,7 +114,7 @@ def test_drift_between_any_two_tables(before: Odd, after: Odd):
 
 @check(90)
 @given(odd_tables(most_values=6), st.integers(1, 40), st.booleans())
-def test_sequential_paths_are_finite_and_their_dual_rises(odd: Odd, rounds: int, grow_only: bool):
+def test_sequential_paths_are_finite_and_their_dual_rises(odd: OddTable, rounds: int, grow_only: bool):
     targets = odd.targets(1)[0]
     targeted = ~np.isnan(targets) & ~odd.oracle.constant
     if not (~np.isnan(targets)).any():
@@ -126,7 +126,7 @@ def test_sequential_paths_are_finite_and_their_dual_rises(odd: Odd, rounds: int,
     assert np.all(path.weights >= 0)
     if not grow_only:
         assert np.all(np.diff(path.dual) >= -1e-8)
-    largest_margin = odd.most(targets)
+    largest_margin = odd.true_margin(targets)
     if path.status == Status.CONVERGED:
         assert largest_margin > -BOUNDARY_TOLERANCE or np.any(odd.oracle.constant & (targets > 0))
         np.testing.assert_allclose(path.levels[-1][targeted], solve(odd.oracle, targets).levels[targeted], atol=1e-5)
@@ -136,7 +136,7 @@ def test_sequential_paths_are_finite_and_their_dual_rises(odd: Odd, rounds: int,
 
 @check(60)
 @given(odd_tables(most_values=4))
-def test_error_bars_are_finite_or_too_few_prompts_are_refused(odd: Odd):
+def test_error_bars_are_finite_or_too_few_prompts_are_refused(odd: OddTable):
     targets = odd.targets(1)[0]
     try:
         result = confidence(odd.oracle, targets, draws=20, folds=2, seed=1)
@@ -154,7 +154,7 @@ def test_error_bars_are_finite_or_too_few_prompts_are_refused(odd: Odd):
 
 @check(150)
 @given(odd_tables(), st.sampled_from([0.0, 1e-9, 0.3, 50.0]))
-def test_baselines_stay_within_the_budget(odd: Odd, budget: float):
+def test_baselines_stay_within_the_budget(odd: OddTable, budget: float):
     directions = random_weights(5, len(odd.table.values), seed=1)
     weights = solve_rays(odd.oracle, directions, budget).weights[:, 0]
     evaluation = evaluate_weights(odd.oracle, weights, odd.targets(1)[0])
@@ -166,7 +166,7 @@ def test_baselines_stay_within_the_budget(odd: Odd, budget: float):
 
 @check(120)
 @given(odd_tables(most_values=6), st.booleans())
-def test_frontiers_stay_within_the_budget_and_are_optimal(odd: Odd, floored: bool):
+def test_frontiers_stay_within_the_budget_and_are_optimal(odd: OddTable, floored: bool):
     """Contours spend no more than their budget, and no other weights within it give more of the pair."""
     size = len(odd.table.values)
     if size < 2:
@@ -198,11 +198,11 @@ def test_frontiers_stay_within_the_budget_and_are_optimal(odd: Odd, floored: boo
 
 @check(80)
 @given(odd_tables(most_values=4))
-def test_sensitivity_curves_rise_and_meet_their_targets(odd: Odd):
+def test_sensitivity_curves_rise_and_meet_their_targets(odd: OddTable):
     """A curve's cost and weights never fall along it, and every point meets its targets."""
     targets, value = odd.targets(1)[0], int(odd.rng.integers(len(odd.table.values)))
     others = np.where(np.arange(len(targets)) == value, np.nan, targets)
-    result, largest_margin = sensitivity_curve(odd.oracle, targets, value, points=9), odd.most(others)
+    result, largest_margin = sensitivity_curve(odd.oracle, targets, value, points=9), odd.true_margin(others)
     if np.isnan(result.highest):
         assert largest_margin < BOUNDARY_TOLERANCE
         return
@@ -220,7 +220,7 @@ def test_sensitivity_curves_rise_and_meet_their_targets(odd: Odd):
 
 @check(150)
 @given(odd_tables(most_values=6))
-def test_prices_are_finite_and_shares_sum_to_one(odd: Odd):
+def test_prices_are_finite_and_shares_sum_to_one(odd: OddTable):
     solution = solve(odd.oracle, odd.targets(1)[0])
     if solution.status is not Status.CONVERGED:
         return

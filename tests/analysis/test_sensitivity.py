@@ -15,7 +15,7 @@ from map_core.errors import InputError
 from map_core.feasibility import AttainableLevels
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import Status, solve
-from tests.odd_tables import Odd, odd_tables
+from tests.odd_tables import OddTable, odd_tables
 from tests.tables import make_table
 
 TARGETS = np.array([0.4, 0.2, np.nan, 0.3])
@@ -229,7 +229,7 @@ def test_invalid_values_and_point_counts_are_refused(oracle: MemoryOracle, value
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(odd=odd_tables(), value=st.integers(0, 19))
-def test_odd_tables_give_curves_and_prices_without_a_nan(odd: Odd, value: int):
+def test_odd_tables_give_curves_and_prices_without_a_nan(odd: OddTable, value: int):
     value %= len(odd.oracle.values)
     (targets,) = odd.targets(1)
     curve = sensitivity_curve(odd.oracle, targets, value, points=7)

@@ -71,7 +71,7 @@ _HEADINGS = """() => {
 
 
 @pytest.fixture(scope="module")
-def app_pages(context, address) -> list[visits.Place]:
+def app_pages(context, address) -> list[visits.AppPage]:
     """Return every page of the app."""
     wall = context.new_page()
     wall.goto(f"{address}/groups")
@@ -81,12 +81,12 @@ def app_pages(context, address) -> list[visits.Place]:
     code = parse_qs(urlsplit(wall.url).query)["meeting"][0]
     wall.close()
     by_link = [
-        visits.Place("A meeting's wall", "groups", f"{address}/groups?meeting={code}"),
-        visits.Place("A meeting's phone", "join", f"{address}/join?meeting={code}"),
-        visits.Place("Join a meeting", "join", f"{address}/join"),
-        visits.Place("Vote", "vote", f"{address}/vote?palette=helpfulness:p60"),
+        visits.AppPage("A meeting's wall", "groups", f"{address}/groups?meeting={code}"),
+        visits.AppPage("A meeting's phone", "join", f"{address}/join?meeting={code}"),
+        visits.AppPage("Join a meeting", "join", f"{address}/join"),
+        visits.AppPage("Vote", "vote", f"{address}/vote?palette=helpfulness:p60"),
     ]
-    return [*visits.places(context, address), *by_link]
+    return [*visits.app_pages(context, address), *by_link]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def tab(context) -> Page:
     return page
 
 
-def open_page(tab: Page, app_page: visits.Place) -> None:
+def open_page(tab: Page, app_page: visits.AppPage) -> None:
     """Open a page by its link in the navigation, without reloading the front end, or else by its address."""
     link = tab.locator(f'[data-testid=stSidebarNavLink][href="{app_page.address}"]')
     if link.count():
@@ -191,7 +191,7 @@ def test_pages_have_no_serious_violations_and_fit_the_window(tab, app_pages, sub
         schemes = SCHEMES
         for width in WIDTHS:
             tab.set_viewport_size({"width": width, "height": 900})
-            visits.settle(tab, visits.QUIET_LOOK)
+            visits.settle(tab, visits.QUIET_STYLE)
             with subtests.test(app_page.title, width=width):
                 assert settled_problems(tab, overflows) == []
             if width not in AXE_WIDTHS:
@@ -199,7 +199,7 @@ def test_pages_have_no_serious_violations_and_fit_the_window(tab, app_pages, sub
             for scheme in schemes:
                 if scheme != current_scheme:
                     tab.emulate_media(color_scheme=scheme)
-                    visits.settle(tab, visits.QUIET_LOOK)
+                    visits.settle(tab, visits.QUIET_STYLE)
                     current_scheme = scheme
                 with subtests.test(app_page.title, width=width, scheme=scheme):
                     # The markup is the same in each scheme: after the first, only the rules about colours are checked.

@@ -18,7 +18,7 @@ from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import SECONDS, model_processes, slow_model
 from tests.lazy import needs_models
-from tests.visits import column, keyed, lengths_seen, settle, unfold
+from tests.visits import column, count_reply_lengths, keyed, settle, unfold
 
 pytestmark = pytest.mark.browser
 
@@ -118,7 +118,7 @@ class TestGenerating:
             self.generate(page, candidates=8, tokens=48)
             writing = re.compile("Writing: 8 candidates, [1-9]")
             expect(page.locator(".vp-panel [role=status]")).to_contain_text(writing, timeout=120 * SECONDS)
-            lengths = lengths_seen(page)
+            lengths = count_reply_lengths(page)
         aligned = column(page, "aligned")
         expect(aligned).to_contain_text("the likeliest of 8 under your palette", timeout=120 * SECONDS)
         assert lengths > 3, "the base reply grew as it was written"

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.app_server import SECONDS
 from tests.browser.test_accessibility import axe_violations
-from tests.visits import fits, keyed, settle
+from tests.visits import check_fits_phone, keyed, settle
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +23,7 @@ def test_targets_are_found_by_choosing_on_a_phone(browser, address):
     expect(progress).to_have_text("1 of 15")
     settle(page)
     assert axe_violations(page) == []
-    fits(page, "the question")
+    check_fits_phone(page, "the question")
     keyed(page, "choose_first").locator("button").click()
     expect(progress).to_have_text("2 of 15")
     for number in range(3, 9):

@@ -12,7 +12,7 @@ from map_core.core.assets import ASSETS
 from pages.view.palette import verdict
 from pages.view.shell import errors
 from tests.app_server import MARKUP, SECONDS
-from tests.visits import QUIET_LOOK, keyed, settle
+from tests.visits import QUIET_STYLE, keyed, settle
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,7 @@ def open_desk(context: BrowserContext, address: str, path: str = "") -> Page:
     page.set_default_timeout(30 * SECONDS)
     page.goto(address + path)
     expect(page.locator(".vp-desk[data-settled=true] [role=slider]").first).to_be_visible(timeout=60 * SECONDS)
-    settle(page, QUIET_LOOK)  # content drawn above a fader moves it away from the mouse
+    settle(page, QUIET_STYLE)  # content drawn above a fader moves it away from the mouse
     return page
 
 

@@ -14,7 +14,7 @@ from map_core.data import table_format
 from pages.view.shell import reach
 from tests.app_server import SECONDS, running
 from tests.tables import make_table
-from tests.visits import QUIET_LOOK, keyed, settle
+from tests.visits import QUIET_STYLE, keyed, settle
 
 pytestmark = pytest.mark.browser
 
@@ -59,7 +59,7 @@ def test_a_phone_joins_the_meeting_on_the_wall(browser, address):
     labels = keyed(wall, "meeting_shares").locator(".ytick text", has_text="Ana")
     expect(labels).to_have_text("A  <b>Ana</b>")
     assert labels.locator("tspan[style*=bold]").count() == 0
-    settle(wall, QUIET_LOOK)
+    settle(wall, QUIET_STYLE)
     main = "document.querySelector('[data-testid=stMain]')"
     assert wall.evaluate(f"{main}.scrollHeight <= innerHeight && {main}.scrollWidth <= innerWidth")
     expect(phone.get_by_text("You are in the picture, the first one.")).to_be_visible()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.app_server import SECONDS
-from tests.visits import fits, keyed, settle
+from tests.visits import check_fits_phone, keyed, settle
 
 pytestmark = pytest.mark.browser
 NAME = "<b>Calm</b> *and* kind"
@@ -17,7 +17,7 @@ NAME = "<b>Calm</b> *and* kind"
 def open_view(page: Page, name: str) -> None:
     page.get_by_role("radio", name=name, exact=True).click()
     settle(page)
-    fits(page, name)
+    check_fits_phone(page, name)
 
 
 def test_palettes_from_saving_to_the_link(browser, address):

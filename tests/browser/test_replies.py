@@ -12,7 +12,7 @@ from map_core.models.packaged import DEFAULT_MODEL
 from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import SECONDS, slow_model
 from tests.lazy import needs_models
-from tests.visits import column, keyed, lengths_seen, settle, unfold
+from tests.visits import column, count_reply_lengths, keyed, settle, unfold
 
 pytestmark = [
     pytest.mark.browser,
@@ -73,7 +73,7 @@ def test_replies_are_streamed_without_reruns_and_the_controls_follow_at_the_end(
         expect(status(page)).to_contain_text(re.compile("Writing: 16 candidates, [1-9]"), timeout=120 * SECONDS)
         expect(page.locator("[data-testid=stApp]")).to_have_attribute("data-test-script-state", "notRunning")
         start = time.monotonic()
-        assert lengths_seen(page) > 3
+        assert count_reply_lengths(page) > 3
         end = time.monotonic()
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     interval = (start, end - 1.5)  # the final rerun begins when the replies end
@@ -113,14 +113,14 @@ def test_without_the_socket_the_page_falls_back_to_reruns(page, server):
     with slow_model(server):
         generate(page, server.address, candidates=8, tokens=64)
         expect(status(page)).to_contain_text(re.compile("Writing: 8 candidates, [1-9]"), timeout=120 * SECONDS)
-        assert lengths_seen(page) > 3
+        assert count_reply_lengths(page) > 3
     expect(keyed(page, "better_aligned").locator("button")).to_be_visible()
     expect(keyed(page, "stop").locator("button")).to_be_disabled()
 
 
 def test_with_a_silent_socket_the_page_falls_back_to_reruns(page, server):
     page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.on_message(lambda message: None))
-    with slow_model(server, rests=1.0):  # still running when the page stops waiting and falls back to reruns
+    with slow_model(server, pause=1.0):  # still running when the page stops waiting and falls back to reruns
         generate(page, server.address, candidates=8, tokens=64)
         expect(status(page)).to_contain_text(re.compile("Writing: 8 candidates, [1-9]"), timeout=120 * SECONDS)
     expect(status(page)).to_contain_text("Done: 8 candidates", timeout=240 * SECONDS)

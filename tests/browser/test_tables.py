@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.app_server import SECONDS
-from tests.visits import fits, keyed, settle
+from tests.visits import check_fits_phone, keyed, settle
 
 pytestmark = pytest.mark.browser
 MARKUP = '"<img src=x onerror=""window.ran = true""> =1+1"'
@@ -31,20 +31,20 @@ def test_an_own_file_from_upload_to_the_frontier_and_deletion(browser, address):
         {"name": "mine.csv", "mimeType": "text/csv", "buffer": scored_csv()},
     )
     expect(page.get_by_text("CSV, 4 columns. Its first rows:")).to_be_visible()
-    fits(page, "the choice of columns")
+    check_fits_phone(page, "the choice of columns")
     page.get_by_role("button", name="Make the table").click()
     show = page.get_by_role("button", name="Look at it")
     expect(show).to_be_visible()
     expect(page.get_by_text("'prompt' holds the prompts, 'reply' the replies; values: wit, tact.")).to_be_visible()
-    fits(page, "what was made")
+    check_fits_phone(page, "what was made")
     show.click()
     expect(page.get_by_text("Every page now shows “mine”")).to_be_visible()
-    fits(page, "the list")
+    check_fits_phone(page, "the list")
     page.get_by_role("radio", name="How good", exact=True).click()
     expect(keyed(page, "advice")).to_be_visible()
     expect(page.get_by_role("heading", name="How far each value goes by itself")).to_be_visible()
     settle(page)
-    fits(page, "how good it is")
+    check_fits_phone(page, "how good it is")
     page.goto(f"{address}/tradeoffs?table=mine")
     settle(page)
     expect(keyed(page, "view_two").locator(".js-plotly-plot .main-svg").first).to_be_visible()

@@ -12,7 +12,7 @@ from map_core.scoring import DEFAULT_EMBEDDER
 from tests.app_server import MARKUP, SECONDS, running
 from tests.lazy import needs_models
 from tests.tables import make_table
-from tests.visits import fits, keyed, settle
+from tests.visits import check_fits_phone, keyed, settle
 
 pytestmark = [pytest.mark.browser, needs_models(DEFAULT_EMBEDDER)]
 
@@ -35,26 +35,26 @@ def test_a_value_from_words_to_a_slider(browser, own_address):
     page = context.new_page()
     page.goto(f"{own_address}/values")
     settle(page)
-    fits(page, "the page")
+    check_fits_phone(page, "the page")
     page.get_by_role("button", name="Define a value").click()
     page.get_by_role("textbox", name="Name").fill("<i>Calm</i> nurse")
     page.get_by_role("textbox", name="More like this").fill("sounds like a calm nurse")
     page.get_by_role("textbox", name="Less like this").fill("sounds like a salesman")
-    fits(page, "the page")
+    check_fits_phone(page, "the page")
     page.get_by_role("button", name="Define and score it").click()
     page.get_by_role("button", name="Judge 15 pairs").click()
     settle(page)
     for number in range(1, 16):
         expect(page.locator(".vp-question .vp-tag")).to_have_text(f"{number} of 15")
         if number == 1:
-            fits(page, "the page")
+            check_fits_phone(page, "the page")
             expect(keyed(page, "values_reply_0")).to_contain_text("<script>window.ran = true</script>")
             assert keyed(page, "values_is_first").locator("button").bounding_box()["height"] >= 44
             keyed(page, "values_is_first").locator("button").click()  # by touch
         else:
             page.keyboard.press("1")
     expect(page.locator(".vp-word")).to_contain_text("of 15 judged pairs")
-    fits(page, "the page")
+    check_fits_phone(page, "the page")
     page.get_by_role("button", name="Use it as a target").click()
     confirm = page.get_by_role("button", name="Use it all the same")
     remove = page.get_by_role("button", name="Remove the slider")

@@ -23,7 +23,7 @@ from map_core.engines.factory import open_engine
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError
 from map_core.text.build_estimate import estimate_sentence
-from tests.odd_scorers import Fault, Odd
+from tests.odd_scorers import Fault, FaultyScorer
 from tests.tiny_model import make_tiny_model
 
 SETTINGS = SamplingSettings(temperature=0.9, top_k=0, top_p=0.95, max_new_tokens=6)
@@ -185,7 +185,7 @@ def test_estimate_for_more_candidates_counts_the_missing_replies(engine: Engine,
 
 
 def test_broken_scorer_is_detected_before_all_replies_are_drawn(engine: Engine, tmp_path: Path) -> None:
-    broken = Odd(Fault.RAISES, None)
+    broken = FaultyScorer(Fault.RAISES, None)
     workers = RecordingWorkers(engine, scorers=[broken])
     with pytest.raises(ScorerError, match="failed on every reply"):
         build_table(engine, tmp_path / "table.parquet", workers, scorers=[broken])

@@ -27,7 +27,7 @@ from map_core.data.reward_table import RewardTable
 from map_core.errors import InputError
 from map_core.scoring.base import Scorer, ScorerError
 from tests import ROOT
-from tests.odd_scorers import Fault, Odd
+from tests.odd_scorers import Fault, FaultyScorer
 from tests.toy_engine import ToyEngine
 
 IN_PROCESS_FAULTS = (Fault.RAISES, Fault.NAN, Fault.INFINITE, Fault.SHAPE, Fault.NO_MEMORY, Fault.TORCH_NO_MEMORY)
@@ -66,7 +66,7 @@ def test_replies_that_a_scorer_fails_on_are_left_out_and_reported(
     fault: Fault, undisturbed: RewardTable, tmp_path: Path
 ) -> None:
     bad, out = rare_reply(undisturbed), tmp_path / "t.parquet"
-    result = build_table(out, [*scoring.scorers(["diversity"]), Odd(fault, [bad])])
+    result = build_table(out, [*scoring.scorers(["diversity"]), FaultyScorer(fault, [bad])])
     table = result.load()
     remaining = [row for row, text in enumerate(undisturbed.replies) if text != bad]
     assert len(remaining) < len(undisturbed.replies)
@@ -90,7 +90,7 @@ def test_replies_that_a_scorer_fails_on_are_left_out_and_reported(
 def test_scorer_process_is_restarted_after_a_crash_or_timeout(
     fault: Fault, undisturbed: RewardTable, tmp_path: Path
 ) -> None:
-    bad, scorers = rare_reply(undisturbed), [Odd(fault, [rare_reply(undisturbed)])]
+    bad, scorers = rare_reply(undisturbed), [FaultyScorer(fault, [rare_reply(undisturbed)])]
     result = rescore(undisturbed, tmp_path / "t.parquet", scorers, limit=2.0)
     assert result.load().replies == tuple(text for text in undisturbed.replies if text != bad)
     assert {mark.reason.split(" 0.")[0] for mark in result.marked} <= {
@@ -101,7 +101,7 @@ def test_scorer_process_is_restarted_after_a_crash_or_timeout(
 
 
 def test_scorer_process_ends_on_timeout_and_on_close() -> None:
-    host = ScorerSubprocess([Odd(Fault.HANGS, ["bad"])], limit=1.0)
+    host = ScorerSubprocess([FaultyScorer(Fault.HANGS, ["bad"])], limit=1.0)
     np.testing.assert_array_equal(host.score(0, "p", [Reply("ab")]), [2.0])
     process = psutil.Process(host.pid)
     with pytest.raises(ScorerError, match="took longer than 1 seconds"):
@@ -121,12 +121,12 @@ def test_scorer_process_does_not_import_the_main_script(tmp_path: Path) -> None:
         "from map_core.building.scorer_host import ScorerSubprocess\n"
         "from map_core.errors import InputError\n"
         "from map_core.core.types import Reply\n"
-        "from tests.odd_scorers import Fault, Odd\n"
+        "from tests.odd_scorers import Fault, FaultyScorer\n"
         "print('run', flush=True)\n"
-        "host = ScorerSubprocess([Odd(Fault.NAN, ['bad'])], limit=30.0)\n"
+        "host = ScorerSubprocess([FaultyScorer(Fault.NAN, ['bad'])], limit=30.0)\n"
         "print(host.score(0, 'p', [Reply('ab'), Reply('bad')]))\n"
         "host.close()\n"
-        "class Own(Odd):\n"
+        "class Own(FaultyScorer):\n"
         "    pass\n"
         "try:\n"
         "    ScorerSubprocess([Own(Fault.NAN, ())], limit=30.0)\n"
@@ -146,7 +146,8 @@ def test_scorer_process_ends_with_its_parent() -> None:
     code = (
         "import os, signal; from map_core.building.scorer_host import ScorerSubprocess;"
         "from map_core.core.types import Reply;"
-        "from tests.odd_scorers import Fault, Odd; host = ScorerSubprocess([Odd(Fault.NAN, ())], limit=30.0);"
+        "from tests.odd_scorers import Fault, FaultyScorer;"
+        "host = ScorerSubprocess([FaultyScorer(Fault.NAN, ())], limit=30.0);"
         "host.score(0, 'p', [Reply('ab')]); print(host.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -156,7 +157,7 @@ def test_scorer_process_ends_with_its_parent() -> None:
 
 
 def test_scorer_that_never_starts_times_out(tmp_path: Path) -> None:
-    host = ScorerSubprocess([Odd(Fault.HANGS, None)], limit=1.0, start=1.5)
+    host = ScorerSubprocess([FaultyScorer(Fault.HANGS, None)], limit=1.0, start=1.5)
     with pytest.raises(ScorerError, match=r"did not score a short reply within 1\.5 seconds"):
         host.score(0, "p", [Reply("ab")])
     host.close()
@@ -173,7 +174,7 @@ def test_scorer_that_fails_later_ends_the_build_without_loss(undisturbed: Reward
     assert build_table(out, [working]).replies == len(undisturbed.replies)
 
 
-class _FailsOnPrompts(Odd):
+class _FailsOnPrompts(FaultyScorer):
     """Raise on every reply to some prompts."""
 
     def __init__(self, prompts: set[str]) -> None:
@@ -195,7 +196,7 @@ def test_prompt_without_scored_replies_is_left_out(tmp_path: Path) -> None:
     assert "1 prompt is left out: 'p1'." in result.notes
 
 
-class _CountingScorer(Odd):
+class _CountingScorer(FaultyScorer):
     """Count the scored replies in a note; ``forget_notes`` drops the warm-up reply from the count."""
 
     read = 0
@@ -230,9 +231,9 @@ def test_build_that_loses_most_replies_fails_and_a_fixed_scorer_is_called_again(
     with pytest.raises(
         ScorerError, match=rf"{lost} of {len(undisturbed.replies)} replies would be left out.*No table was"
     ):
-        build_table(out, [Odd(Fault.RAISES, bad)])
+        build_table(out, [FaultyScorer(Fault.RAISES, bad)])
     assert not out.exists()
-    result = build_table(out, [Odd(Fault.RAISES, [])])
+    result = build_table(out, [FaultyScorer(Fault.RAISES, [])])
     assert (result.sampled, result.replies, result.marked) == (0, len(undisturbed.replies), ())
 
 
@@ -240,7 +241,7 @@ def test_failed_replies_are_not_scored_again_after_an_interruption(undisturbed: 
     bad, out = rare_reply(undisturbed), tmp_path / "t.parquet"
     calls: list[str] = []
 
-    class RecordingScorer(Odd):
+    class RecordingScorer(FaultyScorer):
         def score(self, prompt: str, replies: Sequence[Reply]) -> np.ndarray:
             calls.append(prompt)
             return super().score(prompt, replies)
@@ -260,12 +261,12 @@ def test_failed_replies_are_not_scored_again_after_an_interruption(undisturbed: 
 def test_candidate_numbers_stay_when_more_are_drawn(undisturbed: RewardTable, tmp_path: Path) -> None:
     """A reply that was left out leaves a gap in the numbers, so that adding candidates draws none twice."""
     out, bad = tmp_path / "t.parquet", rare_reply(undisturbed)
-    build_table(out, [Odd(Fault.RAISES, [bad])])
-    engine, scorer = ToyEngine(), Odd(Fault.RAISES, [bad])
+    build_table(out, [FaultyScorer(Fault.RAISES, [bad])])
+    engine, scorer = ToyEngine(), FaultyScorer(Fault.RAISES, [bad])
     extend(
         out, out, lambda names: [scorer], candidates=9, open_workers=lambda model, *args: LocalWorkers(engine, *args)
     )
-    direct = build_table(tmp_path / "direct.parquet", [Odd(Fault.RAISES, [bad])], candidates=9).load()
+    direct = build_table(tmp_path / "direct.parquet", [FaultyScorer(Fault.RAISES, [bad])], candidates=9).load()
     extended = table_format.load(out)
     assert extended.replies == direct.replies
     np.testing.assert_array_equal(extended.rewards, direct.rewards)
@@ -293,11 +294,11 @@ def test_bisection_finds_each_bad_reply_with_few_calls() -> None:
 @pytest.mark.parametrize("limit", [0.0, -1.0, math.nan])
 def test_time_limit_is_positive_and_finite(limit: float) -> None:
     with pytest.raises(InputError, match="expected seconds above 0"):
-        ScorerSubprocess([Odd(Fault.NAN, ())], limit)
+        ScorerSubprocess([FaultyScorer(Fault.NAN, ())], limit)
 
 
 def test_scorer_that_cannot_be_pickled_is_refused() -> None:
-    class Inner(Odd):
+    class Inner(FaultyScorer):
         pass
 
     with pytest.raises(InputError, match="Define them at the top of a module, or build without a time limit"):
@@ -305,6 +306,6 @@ def test_scorer_that_cannot_be_pickled_is_refused() -> None:
 
 
 def test_workers_without_a_model_cannot_draw(tmp_path: Path) -> None:
-    workers = LocalWorkers(None, SamplingSpec(), [Odd(Fault.NAN, ())])
+    workers = LocalWorkers(None, SamplingSpec(), [FaultyScorer(Fault.NAN, ())])
     with pytest.raises(InputError, match="no model was given"):
-        build_with_workers(workers, PROMPTS, tmp_path / "t.parquet", [Odd(Fault.NAN, ())], SamplingSpec(), 2)
+        build_with_workers(workers, PROMPTS, tmp_path / "t.parquet", [FaultyScorer(Fault.NAN, ())], SamplingSpec(), 2)

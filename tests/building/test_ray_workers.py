@@ -17,10 +17,10 @@ from map_core.core.types import SamplingSettings
 from map_core.data.prompts import Prompt
 from map_core.errors import InputError
 from tests.building.test_build import contents
-from tests.lazy import LazyModule, needs
+from tests.lazy import LazyModule, requires
 from tests.tiny_model import make_tiny_model
 
-pytestmark = needs("requirements-cluster.txt", "ray")
+pytestmark = requires("requirements-cluster.txt", "ray")
 ray = LazyModule("ray")
 
 PROMPTS = [Prompt(f"p{n}", "All prompts", f"Tell me of day {n}.") for n in range(10)]

@@ -26,7 +26,7 @@ from map_core.engines.factory import open_engine
 from map_core.engines.remote_engine import RemoteEngine
 from map_core.errors import EngineError, InputError, TryAgainError
 from tests.building.test_build import contents
-from tests.chat_server import Answer, ChatServer, from_model, line, piece, saying
+from tests.chat_server import Answer, ChatServer, chunk, fixed_answer, from_model, line
 from tests.tiny_model import make_tiny_model
 
 SETTINGS = SamplingSettings(temperature=0.9, top_p=0.95, max_new_tokens=8)
@@ -85,7 +85,12 @@ def test_table_sampled_from_a_server(local: LocalEngine, tmp_path: Path) -> None
 @pytest.mark.parametrize("fault", ["429", "500", "broken", "short"])
 def test_temporary_server_faults_do_not_change_the_table(fault: str, local: LocalEngine, tmp_path: Path) -> None:
     correct = from_model(local)
-    faults = {"429": busy(429), "500": busy(503), "broken": saying(piece("Hel")), "short": saying(piece("x", None))}
+    faults = {
+        "429": busy(429),
+        "500": busy(503),
+        "broken": fixed_answer(chunk("Hel")),
+        "short": fixed_answer(chunk("x", None)),
+    }
     answer, _ = failing(correct, lambda n: faults[fault] if n % 5 == 2 else None)
     with ChatServer(correct, key=SECRET) as server:
         build_table(server, tmp_path / "undisturbed.parquet")
@@ -100,8 +105,8 @@ def test_temporary_server_faults_do_not_change_the_table(fault: str, local: Loca
         (busy(429), TryAgainError, r"could not answer \(429: too much to do\)"),
         (busy(500), TryAgainError, r"could not answer \(500: too much to do\)"),
         (PlainTextResponse("<html>welcome</html>"), EngineError, "answered without a reply|does not read as"),
-        (saying(line('{"choices": 7}')), EngineError, "does not read as a chat completion"),
-        (saying(), EngineError, "answered without a reply"),
+        (fixed_answer(line('{"choices": 7}')), EngineError, "does not read as a chat completion"),
+        (fixed_answer(), EngineError, "answered without a reply"),
     ],
     ids=["429", "500", "a page", "nonsense", "nothing"],
 )
@@ -167,7 +172,7 @@ def test_api_key_is_never_written_or_printed(
 
 
 def test_greedy_server_ends_the_build_before_a_table_is_written(tmp_path: Path) -> None:
-    with ChatServer(saying(piece("The same again."), piece(None, "stop"))) as server:
+    with ChatServer(fixed_answer(chunk("The same again."), chunk(None, "stop"))) as server:
         engine = RemoteEngine(server.model(), retries=0, trusted=True)
         scorers = scoring.scorers(["diversity"])
         with pytest.raises(EngineError, match=r"first 3 prompts got the same reply 4 times.*do_sample"):

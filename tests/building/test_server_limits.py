@@ -24,7 +24,7 @@ from map_core.data.prompts import Prompt
 from map_core.engines.draw_request import candidate_seed
 from map_core.engines.remote_engine import RemoteEngine
 from map_core.errors import InputError
-from tests.chat_server import ChatServer, line, piece, saying
+from tests.chat_server import ChatServer, chunk, fixed_answer, line
 
 SETTINGS = SamplingSettings(temperature=0.9, max_new_tokens=12)
 PROMPTS = [Prompt(f"p{n}", "All prompts", f"Tell me of day {n}.") for n in range(3)]
@@ -35,9 +35,9 @@ def seeded_reply(
 ) -> AsyncIterator[str]:
     """Stream a reply that depends on the seed of the request alone."""
     text = f"day {request.get('seed', 0)}"
-    lines = [piece(text, told=[(text, -1.0)] if log_probs else None), piece(None, end)]
+    lines = [chunk(text, log_probs=[(text, -1.0)] if log_probs else None), chunk(None, end)]
     usage = [line({"choices": [], "usage": {"completion_tokens": counted}})] if counted else []
-    return saying(*lines, *usage)(request)  # type: ignore[return-value]
+    return fixed_answer(*lines, *usage)(request)  # type: ignore[return-value]
 
 
 def build_table(server: ChatServer, out: Path, values: tuple[str, ...] = ("diversity",), **options: Any) -> BuildResult:

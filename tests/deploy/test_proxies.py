@@ -36,7 +36,7 @@ from tests import ROOT
 from tests.app_client import AppClient, unchecked
 from tests.app_server import Server, running
 from tests.server_thread import ServerThread
-from tests.visits import places, settle
+from tests.visits import app_pages, settle
 
 pytestmark = [pytest.mark.external, pytest.mark.process, pytest.mark.slow]
 
@@ -207,7 +207,7 @@ def test_content_policy_allows_everything_that_pages_need(proxy: str, browser: B
     console_messages: list[str] = []
     broken: dict[str, list[str]] = {}
     try:
-        offered = places(context, proxy)
+        offered = app_pages(context, proxy)
         page = context.new_page()
         page.on("console", lambda message: console_messages.append(message.text))
         for place in offered:

@@ -12,12 +12,12 @@ from map_core.core.types import Reply
 from map_core.engines.probe import probe_model
 from map_core.errors import EngineError, InputError, MissingModelError
 from map_core.scoring import READ_LIKELIHOOD, ScorerError, ScoringModels, scorers
-from tests.chat_server import ChatServer, piece, saying
+from tests.chat_server import ChatServer, chunk, fixed_answer
 from tests.scoring.word_embedder import WordEmbedder
 
 SECRET = "sk-a-key-of-nobody"
-WITH_LOG_PROBS = saying(piece("Hi", "length", [("Hi", -0.5)]))
-WITHOUT_LOG_PROBS = saying(piece("Hi"), piece(None, "length"))
+WITH_LOG_PROBS = fixed_answer(chunk("Hi", "length", [("Hi", -0.5)]))
+WITHOUT_LOG_PROBS = fixed_answer(chunk("Hi"), chunk(None, "length"))
 
 
 def model_folder(folder: Path, architecture: str) -> Path:

@@ -30,7 +30,7 @@ from map_core.errors import InputError
 from map_core.models.endpoint import Address, address_of
 from map_core.scoring.base import ScorerError
 from map_core.testing import engine_laws as laws
-from tests.chat_server import ChatServer, from_model, line, piece, saying
+from tests.chat_server import ChatServer, chunk, fixed_answer, from_model, line
 
 SHORT = SamplingSettings(max_new_tokens=4)
 
@@ -59,7 +59,7 @@ def test_an_address_with_a_secret_is_refused_without_repeating_it(url: str) -> N
 
 
 def test_model_on_a_server_opens_by_its_name() -> None:
-    with ChatServer(saying(piece("Hello", "stop"))) as server:
+    with ChatServer(fixed_answer(chunk("Hello", "stop"))) as server:
         for name in ("auto", "remote"):
             engine = open_engine(server.model(), name, trusted=True)
             assert engine.info.as_dict() == {
@@ -89,7 +89,7 @@ def test_openai_is_imported_only_when_an_engine_is_opened() -> None:
 
 
 def test_fields_of_a_request() -> None:
-    with ChatServer(saying(piece("Hello"), piece(None, "stop"))) as server:
+    with ChatServer(fixed_answer(chunk("Hello"), chunk(None, "stop"))) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         settings = SamplingSettings(temperature=0.7, top_k=9, top_p=0.9, max_new_tokens=5)
         history = (Turn("I am Ada.", "Hello Ada."),)
@@ -119,7 +119,7 @@ def test_fields_of_a_request() -> None:
     ],
 )
 def test_servers_are_asked_for_untruncated_sampling(owner: str, temperature: float, expected: dict[str, Any]) -> None:
-    with ChatServer(saying(piece("Hello", "stop")), owner) as server:
+    with ChatServer(fixed_answer(chunk("Hello", "stop")), owner) as server:
         name = "any" if owner == "llamacpp" else "tiny"
         RemoteEngine(server.model(name), trusted=True).complete(DrawRequest("Hi", 1, SamplingSettings(temperature), 0))
     common = {"model", "messages", "temperature", "top_p", "max_tokens", "stream", "stream_options", "seed"}
@@ -127,8 +127,8 @@ def test_servers_are_asked_for_untruncated_sampling(owner: str, temperature: flo
 
 
 def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
-    lines = (piece(""), piece("Hel"), piece("lo"), piece(None, "stop"), line("[DONE]"))
-    with ChatServer(saying(*lines)) as server:
+    lines = (chunk(""), chunk("Hel"), chunk("lo"), chunk(None, "stop"), line("[DONE]"))
+    with ChatServer(fixed_answer(*lines)) as server:
         tokens = [
             token
             for step in RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, SHORT, 0))
@@ -146,39 +146,39 @@ def test_without_log_probabilities_a_piece_of_text_is_a_token() -> None:
     [
         # vLLM: the end comes with the last token and has a log-probability; two tokens in one piece.
         (
-            [piece("ab", None, [("a", -1.0), ("b", -2.0)]), piece("", "stop", [("</s>", -4.0)])],
+            [chunk("ab", None, [("a", -1.0), ("b", -2.0)]), chunk("", "stop", [("</s>", -4.0)])],
             "ab",
             (-1.0, -2.0),
             True,
         ),
-        ([piece("a.", "stop", [("a", -1.0), (".", -2.0), ("</s>", -4.0)])], "a.", (-1.0, -2.0), True),
+        ([chunk("a.", "stop", [("a", -1.0), (".", -2.0), ("</s>", -4.0)])], "a.", (-1.0, -2.0), True),
         # llama.cpp: the end comes in a piece of its own.
-        ([piece("a", None, [("a", -1.0)]), piece(None, "stop")], "a", (-1.0,), True),
-        ([piece("a", "stop", [("a", -1.0)])], "a", (-1.0,), True),
+        ([chunk("a", None, [("a", -1.0)]), chunk(None, "stop")], "a", (-1.0,), True),
+        ([chunk("a", "stop", [("a", -1.0)])], "a", (-1.0,), True),
         # Limited to four tokens: reported after the last token, with it, and not at all.
-        ([piece("aa", None, [("a", -1.0)] * 2)] * 2 + [piece(None, "length")], "aaaa", (-1.0,) * 4, False),
-        ([piece("a", None, [("a", -1.0)])] * 3 + [piece("a", "length", [("a", -1.0)])], "aaaa", (-1.0,) * 4, False),
-        ([piece("a", None, [("a", -1.0)])] * 9, "aaaa", (-1.0,) * 4, False),
+        ([chunk("aa", None, [("a", -1.0)] * 2)] * 2 + [chunk(None, "length")], "aaaa", (-1.0,) * 4, False),
+        ([chunk("a", None, [("a", -1.0)])] * 3 + [chunk("a", "length", [("a", -1.0)])], "aaaa", (-1.0,) * 4, False),
+        ([chunk("a", None, [("a", -1.0)])] * 9, "aaaa", (-1.0,) * 4, False),
         # Half a character has no text yet.
-        ([piece("", None, [("\ufffd", -1.0)]), piece("é", "length", [("\ufffd", -2.0)])], "é", (-1.0, -2.0), False),
+        ([chunk("", None, [("\ufffd", -1.0)]), chunk("é", "length", [("\ufffd", -2.0)])], "é", (-1.0, -2.0), False),
         # A server that splits text by UTF-16: an emoji in two pieces, and half of one at the end.
         (
-            [piece("a\ud83d", None, [("a", -1.0)]), piece("\ude00", "length", [("x", -2.0)])],
+            [chunk("a\ud83d", None, [("a", -1.0)]), chunk("\ude00", "length", [("x", -2.0)])],
             "a\U0001f600",
             (-1.0, -2.0),
             False,
         ),
-        ([piece("\ud83d"), piece("\ude00b\ud83d"), piece(None, "stop")], "\U0001f600b\ufffd", (), True),
+        ([chunk("\ud83d"), chunk("\ude00b\ud83d"), chunk(None, "stop")], "\U0001f600b\ufffd", (), True),
         # Without log-probabilities: the limit in the last piece or after it; an empty reply.
-        ([piece("a"), piece("b", "length")], "ab", (), False),
-        ([piece("a"), piece(None, "length")], "a", (), False),
-        ([piece(None, "stop")], "", (), True),
+        ([chunk("a"), chunk("b", "length")], "ab", (), False),
+        ([chunk("a"), chunk(None, "length")], "a", (), False),
+        ([chunk(None, "stop")], "", (), True),
     ],
 )
 def test_streams_are_parsed_into_replies(
     lines: list[str], text: str, log_probs: tuple[float, ...], finished: bool
 ) -> None:
-    with ChatServer(saying(*lines)) as server:
+    with ChatServer(fixed_answer(*lines)) as server:
         steps = list(RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, SHORT, 0)))
     tokens = [token for step in steps for token in step]
     assert all(len(step) == 1 for step in steps)
@@ -191,7 +191,7 @@ def test_refused_log_probabilities_are_not_requested_again() -> None:
     def answer(request: dict[str, Any]) -> AsyncIterator[str] | Response:
         if "logprobs" in request:
             return JSONResponse({"error": {"message": "You are not allowed to request logprobs."}}, 403)
-        return saying(piece("Hello", "stop"))(request)
+        return fixed_answer(chunk("Hello", "stop"))(request)
 
     with ChatServer(answer) as server:
         engine = RemoteEngine(server.model(), trusted=True)
@@ -200,7 +200,7 @@ def test_refused_log_probabilities_are_not_requested_again() -> None:
 
 
 def test_values_that_need_log_probabilities_refuse_replies_without() -> None:
-    with ChatServer(saying(piece("Hello", "stop"))) as server:
+    with ChatServer(fixed_answer(chunk("Hello", "stop"))) as server:
         replies = RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 1, SHORT, 0))
     with pytest.raises(
         ScorerError, match=r"candidate 0 has none\. Leave this value out, .* on a server that tells them"
@@ -212,7 +212,7 @@ def test_table_built_from_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """The table names the server but not the key; log-probabilities that the server lacks are nan, not 0."""
     monkeypatch.setenv("VALUE_PALETTE_API_KEY", "right-key")
     out = tmp_path / "table.parquet"
-    with ChatServer(saying(piece("Hello"), piece(None, "stop")), key="right-key") as server:
+    with ChatServer(fixed_answer(chunk("Hello"), chunk(None, "stop")), key="right-key") as server:
         engine = open_engine(server.model(), trusted=True)
         prompts = [Prompt("hi", "Greetings", "Hi")]
         scorers = scoring.scorers(["diversity"])
@@ -260,7 +260,7 @@ def test_served_model_gives_the_replies_of_the_local_model(
             assert (reply.text, reply.finished) == (remote_reply.text, remote_reply.finished)
             assert remote_reply.log_probs == pytest.approx(reply.log_probs, abs=1e-4)
             assert remote_reply.tokens == ()
-    assert seeded_server.emptied()
+    assert seeded_server.wait_until_idle()
 
 
 def test_all_candidates_in_one_request(seeded_server: ChatServer) -> None:

@@ -15,7 +15,7 @@ from map_core.engines.draw_request import DrawRequest, candidate_seed
 from map_core.engines.remote_engine import RemoteEngine
 from map_core.errors import EngineError, InputError
 from map_core.testing import engine_laws as laws
-from tests.chat_server import Answer, ChatServer, line, piece, saying
+from tests.chat_server import Answer, ChatServer, chunk, fixed_answer, line
 
 SHORT = SamplingSettings(max_new_tokens=4)
 
@@ -50,12 +50,12 @@ def test_slow_candidate_does_not_delay_the_others() -> None:
 
     def answer(request: dict[str, Any]) -> AsyncIterator[str]:
         async def stream() -> AsyncIterator[str]:
-            yield piece("")
+            yield chunk("")
             if request["seed"] == candidate_seed(0, 1):
                 await gate.wait()
             for text in "abc":
-                yield piece(text)
-            yield piece(None, "stop")
+                yield chunk(text)
+            yield chunk(None, "stop")
 
         return stream()
 
@@ -72,7 +72,7 @@ def test_slow_candidate_does_not_delay_the_others() -> None:
 
 async def _endless() -> AsyncIterator[str]:
     while True:
-        yield piece("a")
+        yield chunk("a")
         await asyncio.sleep(0.001)
 
 
@@ -83,7 +83,7 @@ def test_closing_ends_every_stream_at_once(count: int) -> None:
         for _ in range(count):
             next(stream)
         stream.close()
-        assert server.emptied()
+        assert server.wait_until_idle()
         assert len(server.requests) <= 8
 
 
@@ -93,7 +93,7 @@ def test_closing_ends_requests_without_a_response() -> None:
 
     async def silent() -> AsyncIterator[str]:
         await gate.wait()
-        yield piece("a")
+        yield chunk("a")
 
     def answer(request: dict[str, Any]) -> AsyncIterator[str]:
         return _endless() if request["seed"] == candidate_seed(0, 0) else silent()
@@ -102,7 +102,7 @@ def test_closing_ends_requests_without_a_response() -> None:
         stream = RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 4, laws.UNCUT, 0))
         next(stream)
         stream.close()
-        assert server.emptied()
+        assert server.wait_until_idle()
 
 
 def test_stream_that_is_never_read_sends_no_request() -> None:
@@ -117,7 +117,7 @@ def test_stream_that_is_never_read_sends_no_request() -> None:
 
 
 def test_invalid_requests_are_refused_before_any_work() -> None:
-    with ChatServer(saying()) as server:
+    with ChatServer(fixed_answer()) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         with pytest.raises(InputError, match="prompt is empty"):
             engine.sample(DrawRequest("  \n", 2, SHORT, 0))
@@ -135,14 +135,14 @@ def test_unreachable_server() -> None:
         url = f"http://127.0.0.1:{probe_socket.getsockname()[1]}/v1"
     with pytest.raises(EngineError, match=rf"{url} cannot be reached: .* Start it, or check the address"):
         RemoteEngine(f"tiny@{url}", trusted=True)
-    with ChatServer(saying(piece("a", "stop"))) as server:
+    with ChatServer(fixed_answer(chunk("a", "stop"))) as server:
         engine = RemoteEngine(server.model(), retries=0, trusted=True)
     with pytest.raises(EngineError, match="cannot be reached"):
         engine.complete(DrawRequest("Hi", 2, SHORT, 0))
 
 
 def test_server_with_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ChatServer(saying(piece("a", "stop")), key="right-key") as server:
+    with ChatServer(fixed_answer(chunk("a", "stop")), key="right-key") as server:
         with pytest.raises(EngineError, match=r"wants a key and there is none \(401\)\. Set VALUE_PALETTE_API_KEY"):
             RemoteEngine(server.model(), trusted=True)
         monkeypatch.setenv("VALUE_PALETTE_API_KEYS", '{"127.0.0.1": "right-key"}')
@@ -184,15 +184,15 @@ def test_requests_to_a_busy_server_are_retried(status: int) -> None:
         with pytest.raises(EngineError, match=rf"could not answer \({status}: too much to do\), asked up to 3 times"):
             engine.complete(DrawRequest("Hi", 1, SHORT, 0))
         assert len(server.requests) == 3
-        correct = saying(piece("a", "stop"))
+        correct = fixed_answer(chunk("a", "stop"))
         server.answer = lambda request: correct(request) if len(server.requests) > 4 else busy
         assert engine.complete(DrawRequest("Hi", 1, SHORT, 0))[0].text == "a"
 
 
 def test_stream_that_breaks_off() -> None:
     async def broken() -> AsyncIterator[str]:
-        yield piece("a")
-        yield piece("b")
+        yield chunk("a")
+        yield chunk("b")
         raise ConnectionError("the server fell over")
 
     with ChatServer(lambda request: broken()) as server:
@@ -201,18 +201,18 @@ def test_stream_that_breaks_off() -> None:
         with pytest.raises(EngineError, match=r"The stream of the server .* broke off: .* Try again"):
             texts.extend(token.text for step in stream for token in step)
         assert texts == ["a", "b"]
-        assert server.emptied()
+        assert server.wait_until_idle()
     assert len(server.requests) == 1
 
 
 def test_one_broken_stream_ends_the_others() -> None:
     def answer(request: dict[str, Any]) -> AsyncIterator[str]:
-        return saying("data: {nonsense\n\n")(request) if request["seed"] == candidate_seed(0, 2) else _endless()  # type: ignore[return-value]
+        return fixed_answer("data: {nonsense\n\n")(request) if request["seed"] == candidate_seed(0, 2) else _endless()  # type: ignore[return-value]
 
     with ChatServer(answer) as server:
         with pytest.raises(EngineError, match="does not read as a chat completion"):
             RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 4, laws.UNCUT, 0))
-        assert server.emptied()
+        assert server.wait_until_idle()
 
 
 HTML_PAGE = HTMLResponse("<html>Welcome to the router</html>")
@@ -221,16 +221,19 @@ HTML_PAGE = HTMLResponse("<html>Welcome to the router</html>")
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (saying(piece("a"), line("[DONE]")), r"with 0 of 1 replies whole\. Try again"),
-        (saying(piece("a"), line({"error": {"message": "out of memory"}})), r"broke off: out of memory\. Try again"),
-        (saying(piece("a"), line({"error": "out of memory"})), r"broke off: out of memory\. Try again"),
-        (saying(line({"choices": [{"index": 0}]})), "does not read as a chat completion"),
-        (saying(line({"hello": 1})), "does not read as a chat completion"),
-        (saying(line([1])), "does not read as a chat completion"),
-        (saying(line("not json")), "does not read as a chat completion"),
-        (saying(piece("a", index=3)), "does not read as a chat completion"),
-        (saying(piece("a", "tool_calls")), "for the reason 'tool_calls'; expected stop or length"),
-        (saying(), "answered without a reply"),
+        (fixed_answer(chunk("a"), line("[DONE]")), r"with 0 of 1 replies whole\. Try again"),
+        (
+            fixed_answer(chunk("a"), line({"error": {"message": "out of memory"}})),
+            r"broke off: out of memory\. Try again",
+        ),
+        (fixed_answer(chunk("a"), line({"error": "out of memory"})), r"broke off: out of memory\. Try again"),
+        (fixed_answer(line({"choices": [{"index": 0}]})), "does not read as a chat completion"),
+        (fixed_answer(line({"hello": 1})), "does not read as a chat completion"),
+        (fixed_answer(line([1])), "does not read as a chat completion"),
+        (fixed_answer(line("not json")), "does not read as a chat completion"),
+        (fixed_answer(chunk("a", index=3)), "does not read as a chat completion"),
+        (fixed_answer(chunk("a", "tool_calls")), "for the reason 'tool_calls'; expected stop or length"),
+        (fixed_answer(), "answered without a reply"),
         (lambda request: HTML_PAGE, "answered without a reply"),
         (lambda request: JSONResponse({"choices": []}), "answered without a reply"),
     ],
@@ -242,7 +245,7 @@ def test_invalid_responses(answer: Answer, expected: str) -> None:
 
 
 def test_server_that_ignores_n() -> None:
-    with ChatServer(saying(piece("a"), piece(None, "stop"))) as server:
+    with ChatServer(fixed_answer(chunk("a"), chunk(None, "stop"))) as server:
         engine = RemoteEngine(server.model(), together=True, trusted=True)
         with pytest.raises(EngineError, match=r"1 of 3 replies whole; it does not draw several in one request"):
             engine.complete(DrawRequest("Hi", 3, SHORT, 0))
@@ -250,7 +253,7 @@ def test_server_that_ignores_n() -> None:
 
 def test_silent_server_times_out() -> None:
     async def silent() -> AsyncIterator[str]:
-        yield piece("a")
+        yield chunk("a")
         await asyncio.sleep(30)
 
     with ChatServer(lambda request: silent()) as server:
@@ -261,7 +264,7 @@ def test_silent_server_times_out() -> None:
 
 def test_a_server_that_lists_no_models() -> None:
     """transformers serve cannot list models without a hub cache; other servers lack the endpoint."""
-    with ChatServer(saying(piece("a", "stop"))) as server:
+    with ChatServer(fixed_answer(chunk("a", "stop"))) as server:
         for page in (HTML_PAGE, JSONResponse({"detail": "no"}, 404), JSONResponse({}, 500), JSONResponse([1])):
             server._refused = lambda request, page=page: page if request.method == "GET" else None  # type: ignore[method-assign]
             assert draw_texts(server) == ["a"]

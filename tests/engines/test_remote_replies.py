@@ -14,7 +14,7 @@ from map_core.engines.remote_engine import RemoteEngine
 from map_core.engines.tokens import reply_of
 from map_core.errors import EngineError
 from map_core.models.endpoint import Address
-from tests.chat_server import Answer, ChatServer, line, piece, saying
+from tests.chat_server import Answer, ChatServer, chunk, fixed_answer, line
 
 SHORT = SamplingSettings(max_new_tokens=4)
 
@@ -23,13 +23,13 @@ SHORT = SamplingSettings(max_new_tokens=4)
 
 
 def test_hidden_thoughts_are_excluded_from_reply_and_log_probabilities() -> None:
-    thoughts = [piece(thought="Hm. ", told=[("Hm. ", -0.5)]) for _ in range(3)]
-    with ChatServer(saying(*thoughts, piece(None, "length"))) as server:
+    thoughts = [chunk(thought="Hm. ", log_probs=[("Hm. ", -0.5)]) for _ in range(3)]
+    with ChatServer(fixed_answer(*thoughts, chunk(None, "length"))) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         with pytest.raises(EngineError, match=r"spent all 3 tokens of a reply on hidden thinking.*--max-new-tokens"):
             engine.complete(DrawRequest("Hi", 2, SamplingSettings(max_new_tokens=3)))
-    answer = [piece("Bees.", told=[("Bees.", -1.25)]), piece(None, "stop")]
-    with ChatServer(saying(*thoughts, *answer)) as server:
+    answer = [chunk("Bees.", log_probs=[("Bees.", -1.25)]), chunk(None, "stop")]
+    with ChatServer(fixed_answer(*thoughts, *answer)) as server:
         engine = RemoteEngine(server.model(), trusted=True)
         (reply,) = engine.complete(DrawRequest("Hi", 1, SamplingSettings(max_new_tokens=9)))
     assert reply.text == "Bees."
@@ -37,7 +37,7 @@ def test_hidden_thoughts_are_excluded_from_reply_and_log_probabilities() -> None
 
 
 def test_finish_reason_of_text_generation_inference() -> None:
-    with ChatServer(saying(piece("Bees.", told=[("Bees.", -1.0)]), piece(None, "eos_token"))) as server:
+    with ChatServer(fixed_answer(chunk("Bees.", log_probs=[("Bees.", -1.0)]), chunk(None, "eos_token"))) as server:
         (reply,) = RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 1, SamplingSettings()))
     assert (reply.text, reply.finished) == ("Bees.", True)
 
@@ -52,7 +52,7 @@ def refusing(*names: str, named: bool = True) -> Answer:
         refused = [name for name in names if name in request]
         if refused:
             return JSONResponse({"detail": f"Unexpected fields: {refused}" if named else "no"}, 422)
-        return saying(piece("Hello", told=[("Hello", -1.0)]), piece(None, "stop"))(request)
+        return fixed_answer(chunk("Hello", log_probs=[("Hello", -1.0)]), chunk(None, "stop"))(request)
 
     return answer
 
@@ -70,11 +70,11 @@ def test_refused_fields_are_left_out_of_later_requests(refused: tuple[str, ...],
         for request in server.requests[before:]:
             assert fields & request.keys() == fields - {*refused}
             assert ("max_completion_tokens" in request) == ("max_tokens" in refused)
-        assert server.emptied()
+        assert server.wait_until_idle()
 
 
 def test_openai_is_not_sent_unknown_fields() -> None:
-    with ChatServer(saying(piece("Hello", "stop"))) as server:
+    with ChatServer(fixed_answer(chunk("Hello", "stop"))) as server:
         engine = RemoteEngine(server.model(), trusted=True)
     for host, sends_min_p in (
         ("api.openai.com", False),
@@ -90,35 +90,35 @@ def usage(tokens: int) -> str:
     return line({"id": "x", "object": "chat.completion.chunk", "choices": [], "usage": {"completion_tokens": tokens}})
 
 
-EMOJI = [piece("Hi", told=[("Hi", -1.0)]), piece(" \U0001f600", told=[("\ufffd", -2.0)])]
+EMOJI = [chunk("Hi", log_probs=[("Hi", -1.0)]), chunk(" \U0001f600", log_probs=[("\ufffd", -2.0)])]
 
 
 @pytest.mark.parametrize(
     ("lines", "complete", "drawn_tokens"),
     [
         # llama.cpp: the end is counted without a log-probability; the tokens of one character have a single one.
-        ([*EMOJI, piece(None, "stop"), usage(3)], True, 2),
-        ([*EMOJI, piece(None, "stop"), usage(6)], False, 5),
-        ([*EMOJI, piece(None, "length"), usage(2)], True, 2),
-        ([*EMOJI, piece(None, "length"), usage(4)], False, 4),
+        ([*EMOJI, chunk(None, "stop"), usage(3)], True, 2),
+        ([*EMOJI, chunk(None, "stop"), usage(6)], False, 5),
+        ([*EMOJI, chunk(None, "length"), usage(2)], True, 2),
+        ([*EMOJI, chunk(None, "length"), usage(4)], False, 4),
         # vLLM: the end is counted and has a log-probability.
-        ([EMOJI[0], piece("", "stop", [("</s>", -4.0)]), usage(2)], True, 1),
-        ([EMOJI[0], piece("", "stop", [("</s>", -4.0)]), usage(3)], False, 2),
-        ([*EMOJI, piece(None, "length")], False, 3),
+        ([EMOJI[0], chunk("", "stop", [("</s>", -4.0)]), usage(2)], True, 1),
+        ([EMOJI[0], chunk("", "stop", [("</s>", -4.0)]), usage(3)], False, 2),
+        ([*EMOJI, chunk(None, "length")], False, 3),
         # A server that does not count tokens, or does not count the end.
-        ([*EMOJI, piece(None, "stop")], True, 2),
-        ([*EMOJI, piece(None, "stop"), usage(2)], True, 2),
-        ([*EMOJI, piece(None, "stop"), line({"choices": [], "usage": None}), line("[DONE]")], True, 2),
+        ([*EMOJI, chunk(None, "stop")], True, 2),
+        ([*EMOJI, chunk(None, "stop"), usage(2)], True, 2),
+        ([*EMOJI, chunk(None, "stop"), line({"choices": [], "usage": None}), line("[DONE]")], True, 2),
         # Thoughts are counted, and so are the tags around them.
-        ([piece(thought="Hm.", told=[("Hm.", -1.0)]), EMOJI[0], piece(None, "stop"), usage(5)], True, 1),
-        ([piece(thought="Hm.", told=[("Hm.", -1.0)]), EMOJI[0], piece(None, "stop"), usage(9)], False, 4),
+        ([chunk(thought="Hm.", log_probs=[("Hm.", -1.0)]), EMOJI[0], chunk(None, "stop"), usage(5)], True, 1),
+        ([chunk(thought="Hm.", log_probs=[("Hm.", -1.0)]), EMOJI[0], chunk(None, "stop"), usage(9)], False, 4),
     ],
 )
 def test_log_probabilities_are_those_of_all_tokens_or_unknown(
     lines: list[str], complete: bool, drawn_tokens: int
 ) -> None:
     settings = SamplingSettings(max_new_tokens=8)
-    with ChatServer(saying(*lines)) as server:
+    with ChatServer(fixed_answer(*lines)) as server:
         steps = list(RemoteEngine(server.model(), trusted=True).sample(DrawRequest("Hi", 1, settings)))
     tokens = [token for step in steps for token in step]
     reply = reply_of(tokens)
@@ -129,9 +129,9 @@ def test_log_probabilities_are_those_of_all_tokens_or_unknown(
 
 
 def test_missing_tokens_of_one_of_several_replies_make_all_unknown() -> None:
-    lines = [piece("a", None, [("a", -1.0)], k) for k in range(2)] + [piece(None, "stop", index=k) for k in range(2)]
+    lines = [chunk("a", None, [("a", -1.0)], k) for k in range(2)] + [chunk(None, "stop", index=k) for k in range(2)]
     for counted, known in ((4, True), (5, False)):
-        with ChatServer(saying(*lines, usage(counted))) as server:
+        with ChatServer(fixed_answer(*lines, usage(counted))) as server:
             engine = RemoteEngine(server.model(), together=True, trusted=True)
             assert [bool(r.log_probs) for r in engine.complete(DrawRequest("Hi", 2, SHORT))] == [known] * 2
 
@@ -139,7 +139,7 @@ def test_missing_tokens_of_one_of_several_replies_make_all_unknown() -> None:
 def test_filtered_reply_is_marked_and_the_others_are_complete() -> None:
     def answer(request: dict[str, Any]) -> AsyncIterator[str]:
         end = "content_filter" if request["seed"] == candidate_seed(0, 1) else "stop"
-        return saying(piece("a", told=[("a", -1.0)]), piece(None, end))(request)  # type: ignore[return-value]
+        return fixed_answer(chunk("a", log_probs=[("a", -1.0)]), chunk(None, end))(request)  # type: ignore[return-value]
 
     with ChatServer(answer) as server:
         replies = RemoteEngine(server.model(), trusted=True).complete(DrawRequest("Hi", 3, SHORT, 0))

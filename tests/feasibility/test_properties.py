@@ -18,7 +18,7 @@ from map_core.feasibility import AttainableLevels, assess, margin
 from map_core.oracle import MemoryOracle
 from map_core.solver.batched import solve_many
 from map_core.solver.newton import Status, solve
-from tests.odd_tables import Odd, odd_tables
+from tests.odd_tables import OddTable, odd_tables
 from tests.tables import make_table
 
 #: Distance to the boundary, in standard deviations, below which either verdict is right: the linear program's error.
@@ -40,13 +40,13 @@ def all_finite(*arrays: object) -> bool:
 @pytest.mark.slow
 @check(300)
 @given(odd_tables())
-def test_margin_and_solvers_agree_with_the_linear_program(odd: Odd):
+def test_margin_and_solvers_agree_with_the_linear_program(odd: OddTable):
     oracle, rows = odd.oracle, odd.targets(3)
     batch = solve_many(oracle, rows)
     assert all_finite(batch.weights, batch.levels, batch.kl, batch.residual, batch.ess, batch.covariance)
     attainable = AttainableLevels(oracle)
     for row, targets in enumerate(rows):
-        expected, edge, result = odd.most(targets), attainable.margin(targets), solve(oracle, targets)
+        expected, edge, result = odd.true_margin(targets), attainable.margin(targets), solve(oracle, targets)
         assert edge.value == pytest.approx(expected, abs=BOUNDARY_TOLERANCE * (1 + abs(expected)))
         assert edge.gap <= 1e-8 * (1 + abs(edge.value))
         assert all_finite(result.weights, result.levels, result.kl, result.residual, edge.certificate)
@@ -69,9 +69,9 @@ def test_margin_and_solvers_agree_with_the_linear_program(odd: Odd):
 
 @check(150)
 @given(odd_tables(most_values=6))
-def test_verdicts_and_nearest_palettes(odd: Odd):
+def test_verdicts_and_nearest_palettes(odd: OddTable):
     targets = odd.targets(1)[0]
-    expected, assessment = odd.most(targets), assess(odd.oracle, targets)
+    expected, assessment = odd.true_margin(targets), assess(odd.oracle, targets)
     if abs(expected) > BOUNDARY_TOLERANCE:
         assert (assessment.verdict is Verdict.OUT_OF_REACH) == (expected < 0)
     if assessment.solution is not None:
@@ -82,18 +82,22 @@ def test_verdicts_and_nearest_palettes(odd: Odd):
         free = np.isnan(targets)
         assert np.array_equal(np.isnan(nearest.targets), free)
         assert np.all(nearest.targets[~free] <= targets[~free] + 1e-9)
-        assert odd.most(nearest.targets) > -BOUNDARY_TOLERANCE
+        assert odd.true_margin(nearest.targets) > -BOUNDARY_TOLERANCE
 
 
 @check(160)
 @given(odd_tables(most_values=6), st.sampled_from([0.0, 1e-12, 1e-3, 0.3, 50.0]))
-def test_a_budget_ends_a_solve_only_where_targets_cost_more(odd: Odd, budget: float):
+def test_a_budget_ends_a_solve_only_where_targets_cost_more(odd: OddTable, budget: float):
     """A budget ends a solve early only where the targets cost more; one beyond log K never does."""
     rows = odd.targets(3)
     unlimited, limited = solve_many(odd.oracle, rows), solve_many(odd.oracle, rows, budget=budget)
     for row, targets in enumerate(rows):
         single = solve(odd.oracle, targets, budget=budget)
-        solved = unlimited.converged[row] and unlimited.residual[row] < 1e-9 and odd.most(targets) > BOUNDARY_TOLERANCE
+        solved = (
+            unlimited.converged[row]
+            and unlimited.residual[row] < 1e-9
+            and odd.true_margin(targets) > BOUNDARY_TOLERANCE
+        )
         for status in (single.status, limited.status[row]):
             if solved:
                 if unlimited.kl[row] > budget + 1e-7:
@@ -108,7 +112,7 @@ def test_a_budget_ends_a_solve_only_where_targets_cost_more(odd: Odd, budget: fl
 @pytest.mark.slow
 @check(100)
 @given(odd_tables(), st.sampled_from([0.0, 1e-300, 1.0, 1e4, 1e8, 1e150]))
-def test_moments_of_huge_weights_stay_finite_and_within_the_replies(odd: Odd, size: float):
+def test_moments_of_huge_weights_stay_finite_and_within_the_replies(odd: OddTable, size: float):
     """Moments stay finite and within the replies, however large the weights."""
     oracle, z = odd.oracle, odd.z
     weights = odd.rng.normal(size=(3, z.shape[1])) * size
@@ -121,7 +125,7 @@ def test_moments_of_huge_weights_stay_finite_and_within_the_replies(odd: Odd, si
         single, many = solve(oracle, targets, start=start[0]), solve_many(oracle, targets, start=start)
         for result in (single, many):
             assert all_finite(result.weights, result.levels, result.kl, result.residual)
-        if odd.most(targets) > BOUNDARY_TOLERANCE:
+        if odd.true_margin(targets) > BOUNDARY_TOLERANCE:
             # Any start leads to the same levels, or to a status that is not CONVERGED.
             expected = solve(oracle, targets).levels
             for status, levels in ((single.status, single.levels), *zip(many.status, many.levels, strict=True)):

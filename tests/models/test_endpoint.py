@@ -18,7 +18,7 @@ from map_core.errors import InputError, PaletteError
 from map_core.models import endpoint
 from map_core.models.endpoint import LISTED, NO_KEY, Address, Connection
 from map_core.scoring import from_metadata, resolve
-from tests.chat_server import ChatServer, piece, saying
+from tests.chat_server import ChatServer, chunk, fixed_answer
 from tests.tables import make_table
 
 SECRET = "sk-a-key-of-nobody"
@@ -37,7 +37,7 @@ def _no_server_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture
 def recording_server() -> Iterator[ChatServer]:
     """Yield a server that responds to everyone and records the requests."""
-    with ChatServer(saying(piece("Hello"), piece(None, "stop"))) as server:
+    with ChatServer(fixed_answer(chunk("Hello"), chunk(None, "stop"))) as server:
         yield server
 
 

@@ -22,10 +22,10 @@ from map_core.oracle.weighted import WeightedOracle
 from map_core.solver.newton import Status, solve
 from map_core.testing.oracle_laws import LAWS, Law
 from map_core.testing.plain_tables import CASES, WEIGHTED, PlainTable
-from tests.lazy import LazyModule, needs
+from tests.lazy import LazyModule, requires
 from tests.oracle.test_parquet import write
 
-pytestmark = [pytest.mark.slow, needs("requirements-cluster.txt", "ray")]
+pytestmark = [pytest.mark.slow, requires("requirements-cluster.txt", "ray")]
 ray = LazyModule("ray")
 
 

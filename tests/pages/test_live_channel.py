@@ -166,7 +166,7 @@ def test_failure_of_a_slow_result_keeps_the_answer(socket, caplog):
     answer_as("six", Echo())
     socket.send_text(told("six", 99))
     assert socket.receive_json() == {"ack": 99, "level": 1.5}
-    until(lambda: "nothing to add" in caplog.text, what="the failure is logged")
+    until(lambda: "nothing to add" in caplog.text, message="the failure is logged")
     socket.send_text(told("six", 101))
     assert socket.receive_json() == {"ack": 101, "level": 1.5}
 
@@ -212,7 +212,7 @@ def test_page_is_freed_when_its_visit_ends(socket):
     reference = weakref.ref(page)
     del page
     # The answer arrives shortly before the channel's thread releases it.
-    until(lambda: gc.collect() >= 0 and reference() is None, what="nothing holds it")
+    until(lambda: gc.collect() >= 0 and reference() is None, message="nothing holds it")
     socket.send_text(told("nine", 3))
     assert socket.receive_json() == {"unknown": 3}
 

@@ -80,7 +80,7 @@ def test_slow_reader_gets_the_latest_state_only(feed, socket):
     for number in range(1, 500):
         feed.count(number)
     say(socket, stop=feed.name)
-    until(lambda: feed.stopped, what="the message that follows the changes has not arrived")
+    until(lambda: feed.stopped, message="the message that follows the changes has not arrived")
     assert feed.frames == 1, "nothing is made for a reader that has not drawn the last frame"
     say(socket, got=1)
     assert socket.receive_json()["replies"] == {"number": 499, "before": 0}
@@ -102,7 +102,7 @@ def test_reconnected_socket_gets_the_whole_state(feed):
     with connected("http://desk.example") as first:
         say(first, watch=feed.name)
         first.receive_json()
-    until(lambda: feed.changes.listeners == 0, what="a socket that is gone listens no more")
+    until(lambda: feed.changes.listeners == 0, message="a socket that is gone listens no more")
     feed.count(7)
     with connected("http://desk.example") as second:
         say(second, watch=feed.name)
@@ -129,7 +129,7 @@ def test_reader_that_restarts_during_a_frame_gets_the_whole_state(socket):
     assert entered.wait(30)
     say(socket, watch=name)
     say(socket, stop=name)
-    until(lambda: held.stopped == 1, what="it has heard both")
+    until(lambda: held.stopped == 1, message="it has heard both")
     go.set()
     assert socket.receive_json()["replies"] == {"number": 1, "before": None}
 
@@ -142,7 +142,7 @@ def test_unknown_feed_name_has_no_effect(feed, socket):
     assert feed.stopped == 0
     say(socket, stop=secrets.token_hex(16))
     say(socket, stop=feed.name)
-    until(lambda: feed.stopped == 1, what="who watches it may stop it")
+    until(lambda: feed.stopped == 1, message="who watches it may stop it")
 
 
 def test_unwatched_feed_sends_nothing(feed, socket):
@@ -211,7 +211,7 @@ def test_failed_frame_is_logged_and_the_next_follows(feed, socket, caplog):
     feed.broken = True
     with caplog.at_level(logging.ERROR):
         feed.count(1)
-        until(lambda: "could not be made" in caplog.text, what="it is logged")
+        until(lambda: "could not be made" in caplog.text, message="it is logged")
     feed.broken = False
     feed.count(2)
     assert socket.receive_json()["replies"] == {"number": 2, "before": 0}

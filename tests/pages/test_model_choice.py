@@ -19,14 +19,14 @@ from map_core.models.endpoint import LISTED, refusal_reason, remember_server
 from map_core.models.files import ModelFiles
 from pages.view.shell import operator
 from pages.view.tables import model_choice
-from tests.chat_server import ChatServer, piece, saying
+from tests.chat_server import ChatServer, chunk, fixed_answer
 from tests.engines.test_probe import model_folder
 from tests.pages.app_script import opened, page_text
 from tests.pages.test_tables import press, until_ended, view
 from tests.tables import make_table
 
 SECRET = "sk-a-key-of-nobody"
-SILENT = saying(piece("Hello"), piece(None, "stop"))
+SILENT = fixed_answer(chunk("Hello"), chunk(None, "stop"))
 REALLY = operator.is_operator
 
 

@@ -138,6 +138,6 @@ def test_reference_cycles_of_visits_are_freed_within_seconds():
     del unreachable
     ended = garbage.collect_regularly(0.05)
     try:
-        until(lambda: freed() is None, what="the cycle is freed")
+        until(lambda: freed() is None, message="the cycle is freed")
     finally:
         ended.set()

@@ -35,7 +35,7 @@ def test_a_page_waits_for_the_imports(monkeypatch: pytest.MonkeyPatch):
     visit.start()
     assert not went_on.wait(0.1)
     released.set()
-    until(went_on.is_set, what="the page goes on")
+    until(went_on.is_set, message="the page goes on")
     visit.join()
 
 

@@ -35,7 +35,7 @@ from tests.building.test_killed import SCRIPT
 from tests.postgres import find_postgres, server
 from tests.proofs.killed_writers import Row, count_palettes, writers, writers_on_a_disk
 from tests.proofs.small_disks import Trouble, full, may_mount, read_only, small_disk
-from tests.server.server_process import serving
+from tests.server.server_process import running_server
 from tests.tiny_model import make_tiny_model
 
 HOURS = 3600.0
@@ -141,32 +141,32 @@ def servers(kills: int, model: Path, what: str) -> Row:
     """Kill ``serve`` while clients ask; what was answered is answered the same by the next one."""
     row, replies = Row(what), dict[int, set[str]]()
     for _ in range(kills):
-        with serving(model) as running_server:
-            children = psutil.Process(running_server.process.pid).children(recursive=True)
+        with running_server(model) as server:
+            children = psutil.Process(server.process.pid).children(recursive=True)
 
-            def ask(seed: int, over: threading.Event, told: list[tuple[int, str]], one=running_server) -> None:
+            def ask(seed: int, over: threading.Event, answers: list[tuple[int, str]], one=server) -> None:
                 while not over.is_set():
                     with contextlib.suppress(Exception):  # the connection ends with the server
-                        told.append((seed, one.ask(max_tokens=8, seed=seed).choices[0].message.content))
+                        answers.append((seed, one.ask(max_tokens=8, seed=seed).choices[0].message.content))
                     seed = 1 + seed % 12
 
-            over, told = threading.Event(), list[tuple[int, str]]()
-            clients = [threading.Thread(target=ask, args=(3 * n + 1, over, told)) for n in range(4)]
+            over, answers = threading.Event(), list[tuple[int, str]]()
+            clients = [threading.Thread(target=ask, args=(3 * n + 1, over, answers)) for n in range(4)]
             for client in clients:
                 client.start()
             deadline = time.monotonic() + 60
-            while len(told) < 12 and time.monotonic() < deadline:
+            while len(answers) < 12 and time.monotonic() < deadline:
                 time.sleep(0.01)
-            os.kill(running_server.process.pid, signal.SIGKILL)
+            os.kill(server.process.pid, signal.SIGKILL)
             row.kills += 1
             over.set()
             for client in clients:
                 client.join(60)
             _, alive = psutil.wait_procs(children, 20)
             row.expect(not alive, "the model process outlived its server")
-        row.acknowledged += len(told)
-        row.expect(len(told) >= 12, "the server answered too little to count")
-        for seed, text in told:
+        row.acknowledged += len(answers)
+        row.expect(len(answers) >= 12, "the server answered too little to count")
+        for seed, text in answers:
             replies.setdefault(seed, set()).add(text)
     row.lost = sum(len(texts) > 1 for texts in replies.values())
     return row

@@ -25,7 +25,7 @@ KEY = "a key that nobody guesses"
 
 
 @dataclass
-class Running:
+class ServerProcess:
     """A running server process, its port and the name of its model."""
 
     process: subprocess.Popen[str]
@@ -66,7 +66,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *options: str, **environment: str) -> Iterator[Running]:
+def running_server(folder: Path, *options: str, **environment: str) -> Iterator[ServerProcess]:
     command = [sys.executable, "-m", "map_core", "serve", "--model", str(folder), "--engine", "openvino"]
     process = subprocess.Popen(
         [*command, "--dtype", "float32", "--port", "0", *options],
@@ -84,7 +84,7 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Running
             assert lines[-1], f"the server ended: {lines}"
         reader = threading.Thread(target=lambda: lines.extend(process.stderr or ()), daemon=True)
         reader.start()
-        yield Running(process, int(address[1]), folder.name)
+        yield ServerProcess(process, int(address[1]), folder.name)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

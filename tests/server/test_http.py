@@ -14,7 +14,7 @@ from map_core.engines import factory
 from map_core.errors import EngineError, InputError, MissingModelError, PaletteError, TryAgainError
 from map_core.server.access import Access, check_origin
 from map_core.server.errors import RequestLimits
-from tests.chat_server import ChatServer, line, piece, saying
+from tests.chat_server import ChatServer, chunk, fixed_answer, line
 from tests.server.inline import in_process_server, make_parser
 
 HELLO = {"messages": [{"role": "user", "content": "How are you?"}], "max_tokens": 4}
@@ -218,7 +218,7 @@ def test_a_model_that_cannot_be_loaded_is_a_server_error(
 def test_an_upstream_server_counts_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its tokenizer is not available here, so the client gets the counts of the upstream usage."""
     usage_chunk = line({"id": "x", "choices": [], "usage": {"prompt_tokens": 17, "completion_tokens": 2}})
-    with ChatServer(saying(piece("Fine.", "stop"), usage_chunk, line("[DONE]"))) as upstream:
+    with ChatServer(fixed_answer(chunk("Fine.", "stop"), usage_chunk, line("[DONE]"))) as upstream:
         monkeypatch.setenv("VALUE_PALETTE_MODELS", upstream.model())
         with in_process_server(upstream.model(), make_parser(None), engine="remote") as (client, _):
             response = client.post("/v1/chat/completions", json=HELLO | {"n": 2})

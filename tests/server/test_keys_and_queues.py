@@ -15,20 +15,20 @@ import openai
 import pytest
 
 from map_core.cli import main
-from tests.server.server_process import HELLO, KEY, Running, serving
+from tests.server.server_process import HELLO, KEY, ServerProcess, running_server
 from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
-def strict(tiny: Path) -> Iterator[Running]:
+def strict(tiny: Path) -> Iterator[ServerProcess]:
     """Run a server with a key and small limits."""
     limits = "--most-waiting 1 --at-once 1 --most-bytes 2000 --most-messages 3 --most-characters 500 --most-tokens 220"
     limits += " --drain-seconds 1"
-    with serving(tiny, *limits.split(), VALUE_PALETTE_SERVER_KEY=KEY) as running:
+    with running_server(tiny, *limits.split(), VALUE_PALETTE_SERVER_KEY=KEY) as running:
         yield running
 
 
-def test_a_key_is_required(strict: Running) -> None:
+def test_a_key_is_required(strict: ServerProcess) -> None:
     for wrong_key in ("none", KEY[:-1], KEY + "x", "ключ".encode().decode("latin-1")):
         status, content = strict.post(b"{}", Authorization=f"Bearer {wrong_key}")
         assert (status, content["error"]["code"]) == (401, "invalid_api_key")
@@ -52,7 +52,7 @@ def test_a_key_is_required(strict: Running) -> None:
         assert "replies end at 220 tokens" in " ".join(completion.model_extra["value_palette"]["notes"])
 
 
-def test_excess_requests_are_refused_with_a_time_to_retry(strict: Running) -> None:
+def test_excess_requests_are_refused_with_a_time_to_retry(strict: ServerProcess) -> None:
     heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 200, "weights": {"diversity": 1}, "stream": True}
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
     connections = [http.client.HTTPConnection("127.0.0.1", strict.port, timeout=120) for _ in range(3)]
@@ -71,7 +71,7 @@ def test_excess_requests_are_refused_with_a_time_to_retry(strict: Running) -> No
     until(lambda: strict.health()["waiting"] == 0)
 
 
-def test_waiting_requests_get_an_error_when_the_server_stops(strict: Running) -> None:
+def test_waiting_requests_get_an_error_when_the_server_stops(strict: ServerProcess) -> None:
     until(lambda: strict.health()["running"] == 0)
     heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 900, "weights": {"diversity": 1}}
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}

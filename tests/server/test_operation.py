@@ -29,7 +29,7 @@ from map_core.server.connections import http_protocol, most_connections
 from map_core.server.errors import Refusal
 from map_core.server.keys import KeyRing, ServerKey, read_keys
 from tests.server.inline import in_process_server, make_parser
-from tests.server.server_process import HELLO, Running, serving
+from tests.server.server_process import HELLO, ServerProcess, running_server
 from tests.server_thread import ServerThread
 from tests.waiting import until
 
@@ -42,8 +42,8 @@ def bearer(key: ServerKey) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def running(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with serving(tiny) as server:
+def running(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with running_server(tiny) as server:
         yield server
 
 
@@ -131,14 +131,14 @@ def test_turns_are_taken_by_key_and_not_by_the_user_field(tiny: Path, monkeypatc
     assert viewers == ["bob", "bob"]
 
 
-def test_health_has_its_usual_paths(running: Running) -> None:
+def test_health_has_its_usual_paths(running: ServerProcess) -> None:
     for path in ("/health", "/health/live"):
         status, content = get(running, path)
         assert (status, content["state"]) in [(200, "loading"), (200, "ready"), (200, "stopped")]
     until(lambda: get(running, "/health/ready")[0] == 200)
 
 
-def get(server: Running, path: str) -> tuple[int, Any]:
+def get(server: ServerProcess, path: str) -> tuple[int, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     with contextlib.closing(connection):
         connection.request("GET", path)
@@ -146,11 +146,11 @@ def get(server: Running, path: str) -> tuple[int, Any]:
         return response.status, json.loads(response.read())
 
 
-def open_connections(server: Running) -> int:
+def open_connections(server: ServerProcess) -> int:
     return len(psutil.Process(server.process.pid).net_connections())
 
 
-def test_three_hundred_incomplete_requests_block_nobody(running: Running) -> None:
+def test_three_hundred_incomplete_requests_block_nobody(running: ServerProcess) -> None:
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
     with contextlib.ExitStack() as stack:
         connections = [
@@ -178,7 +178,7 @@ def test_with_few_descriptors_complete_requests_are_served(tiny: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # inherited by the server
     try:
-        with serving(tiny) as server:
+        with running_server(tiny) as server:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             with contextlib.ExitStack() as stack:
                 for _ in range(300):
@@ -213,7 +213,7 @@ def test_connections_of_clients_that_do_not_read_are_closed_soon() -> None:
         reading_client.close()
 
 
-def test_a_short_request_is_answered_beside_the_largest(running: Running) -> None:
+def test_a_short_request_is_answered_beside_the_largest(running: ServerProcess) -> None:
     heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 1024, "weights": {"diversity": 1}, "stream": True}
     body = json.dumps(heavy).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
@@ -234,7 +234,7 @@ def test_a_short_request_is_answered_beside_the_largest(running: Running) -> Non
 
 def test_at_shutdown_running_replies_are_finished_and_new_requests_refused(tiny: Path) -> None:
     fields = {"max_tokens": 220, "candidates": 64, "weights": {"diversity": 1.0}, "seed": 3}
-    with serving(tiny) as server, ThreadPoolExecutor(1) as pool:
+    with running_server(tiny) as server, ThreadPoolExecutor(1) as pool:
         server.ask(max_tokens=4)
         reply = pool.submit(server.ask, **fields)
         until(lambda: server.health()["running"] == 1)

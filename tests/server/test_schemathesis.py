@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.environments import LIMIT, python_environment
-from tests.server.server_process import serving
+from tests.server.server_process import running_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.external, pytest.mark.timeout(LIMIT + 600)]
 
@@ -23,7 +23,7 @@ EXAMPLES = 40
 
 def test_the_server_conforms_to_its_own_description(tiny: Path, tmp_path: Path) -> None:
     programs = python_environment("schemathesis", "schemathesis==4.32.5", beside=False)
-    with serving(tiny, "--most-tokens", "8", "--most-candidates", "8", "--candidates", "4") as server:
+    with running_server(tiny, "--most-tokens", "8", "--most-candidates", "8", "--candidates", "4") as server:
         server.ask(max_tokens=2)  # wait for the model: /ready responds with 503 before
         address = f"http://127.0.0.1:{server.port}"
         command = [str(programs / "schemathesis"), "run", f"{address}/openapi.json", "--url", address]

@@ -25,7 +25,7 @@ from map_core.engines.remote_engine import RemoteEngine
 from map_core.oracle import MemoryOracle
 from map_core.palettes.targets import resolve
 from map_core.server.request_parser import reply_seed
-from tests.server.server_process import HELLO, Running, serving
+from tests.server.server_process import HELLO, ServerProcess, running_server
 from tests.waiting import until
 
 PALETTES = (
@@ -37,14 +37,14 @@ STEERED = {"weights": {"familiarity": 2.0, "diversity": 1.0}, "candidates": 5}
 
 
 @pytest.fixture(scope="module")
-def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     palettes = tmp_path_factory.mktemp("palettes") / "palettes.jsonl"
     palettes.write_text("\n".join(map(json.dumps, PALETTES)), encoding="utf-8")
-    with serving(tiny, "--palettes", str(palettes)) as running:
+    with running_server(tiny, "--palettes", str(palettes)) as running:
         yield running
 
 
-def test_a_reply_has_its_certificate(server: Running) -> None:
+def test_a_reply_has_its_certificate(server: ServerProcess) -> None:
     completion = server.ask(seed=3, **STEERED, values=["plain_language"])
     choice = completion.choices[0]
     details = choice.value_palette
@@ -69,7 +69,7 @@ def test_a_reply_has_its_certificate(server: Running) -> None:
     assert 0 < usage.completion_tokens <= 12
 
 
-def test_the_certificate_reports_missed_floors(server: Running) -> None:
+def test_the_certificate_reports_missed_floors(server: ServerProcess) -> None:
     completion = server.ask(floors={"diversity": -1.0, "familiarity": 100.0}, candidates=4, seed=3)
     floors = completion.choices[0].value_palette["floors"]
     assert floors["met"] is False
@@ -78,7 +78,7 @@ def test_the_certificate_reports_missed_floors(server: Running) -> None:
     assert "floors" not in server.ask(candidates=4, seed=3).choices[0].value_palette
 
 
-def test_a_seed_determines_the_reply_and_the_table_s_settings_are_used(server: Running) -> None:
+def test_a_seed_determines_the_reply_and_the_table_s_settings_are_used(server: ServerProcess) -> None:
     first, second, different = (server.ask(seed=seed, **STEERED).choices[0] for seed in (5, 5, 6))
     fields = ("candidate", "probability", "rewards", "log_z", "base")
     assert first.message.content == second.message.content
@@ -94,7 +94,7 @@ def test_a_seed_determines_the_reply_and_the_table_s_settings_are_used(server: R
     assert unseeded[0] != unseeded[1]
 
 
-def test_n_replies_are_independent_and_equal_to_single_ones(server: Running) -> None:
+def test_n_replies_are_independent_and_equal_to_single_ones(server: ServerProcess) -> None:
     completion = server.ask(seed=7, n=3, **STEERED)
     assert [choice.index for choice in completion.choices] == [0, 1, 2]
     assert [choice.value_palette["seed"] for choice in completion.choices] == [7, reply_seed(7, 1), reply_seed(7, 2)]
@@ -105,7 +105,7 @@ def test_n_replies_are_independent_and_equal_to_single_ones(server: Running) -> 
     assert completion.usage.completion_tokens > server.ask(seed=7, **STEERED).usage.completion_tokens
 
 
-def stream_of(server: Running, **fields: Any) -> tuple[dict[int, str], list[Any]]:
+def stream_of(server: ServerProcess, **fields: Any) -> tuple[dict[int, str], list[Any]]:
     """Return texts by index, and all chunks."""
     texts: dict[int, str] = {}
     chunks = []
@@ -130,7 +130,7 @@ def stream_of(server: Running, **fields: Any) -> tuple[dict[int, str], list[Any]
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_chunks_of_a_stream_add_up_to_the_reply(server: Running, n: int) -> None:
+def test_chunks_of_a_stream_add_up_to_the_reply(server: ServerProcess, n: int) -> None:
     completion = server.ask(seed=9, n=n, **STEERED)
     texts, chunks = stream_of(server, seed=9, n=n, **STEERED)
     assert [texts[number] for number in range(n)] == [choice.message.content for choice in completion.choices]
@@ -146,7 +146,7 @@ def test_chunks_of_a_stream_add_up_to_the_reply(server: Running, n: int) -> None
     assert chunks[-1].usage == completion.usage
 
 
-def test_a_single_candidate_is_streamed_as_it_is_drawn(server: Running) -> None:
+def test_a_single_candidate_is_streamed_as_it_is_drawn(server: ServerProcess) -> None:
     texts, chunks = stream_of(server, seed=2, max_tokens=220)
     assert texts[0] == server.ask(seed=2, max_tokens=220).choices[0].message.content
     pieces = [piece for chunk in chunks if chunk.choices and (piece := chunk.choices[0].delta.content)]
@@ -155,7 +155,7 @@ def test_a_single_candidate_is_streamed_as_it_is_drawn(server: Running) -> None:
     assert chunks[-2].choices[0].value_palette["kl"] == 0.0
 
 
-def test_comments_keep_a_long_stream_open(server: Running) -> None:
+def test_comments_keep_a_long_stream_open(server: ServerProcess) -> None:
     body = {"messages": HELLO, "stream": True, "max_tokens": 220, "candidates": 700, "weights": {"diversity": 1}}
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     with contextlib.closing(connection):
@@ -169,7 +169,7 @@ def test_comments_keep_a_long_stream_open(server: Running) -> None:
     until(lambda: server.health()["running"] == 0)  # the stream was closed before its end
 
 
-def test_palettes_by_name_and_as_models(server: Running) -> None:
+def test_palettes_by_name_and_as_models(server: ServerProcess) -> None:
     table = table_format.load(table_format.DEFAULT_TABLE)
     levels = resolve(PALETTES[0]["targets"], table, MemoryOracle.of(table))  # type: ignore[arg-type]
     by_field = server.ask(seed=1, palette="plain", candidates=16)
@@ -193,7 +193,7 @@ def test_palettes_by_name_and_as_models(server: Running) -> None:
             client.models.retrieve("other")
 
 
-def test_methods_chats_and_stops(server: Running) -> None:
+def test_methods_chats_and_stops(server: ServerProcess) -> None:
     best = server.ask(seed=4, method="best", **STEERED).choices[0].value_palette
     plain = server.ask(seed=4, **STEERED).choices[0].value_palette
     assert best["probability"] >= plain["probability"]
@@ -222,7 +222,7 @@ def test_methods_chats_and_stops(server: Running) -> None:
     assert cold[0] == cold[1]
 
 
-def test_at_temperature_0_a_palette_still_steers(server: Running) -> None:
+def test_at_temperature_0_a_palette_still_steers(server: ServerProcess) -> None:
     """Otherwise clients that default to temperature 0 would get the base model's reply from every palette."""
     weights = [{"diversity": 5.0}, {"diversity": -5.0}]
     completions = [[server.ask(temperature=0, weights=each) for _ in range(2)] for each in weights]
@@ -292,7 +292,7 @@ def test_at_temperature_0_a_palette_still_steers(server: Running) -> None:
         ({"response_format": {"type": "json_object"}}, "cannot honour response_format"),
     ],
 )
-def test_invalid_fields_are_refused_with_a_message(server: Running, fields: dict[str, Any], message: str) -> None:
+def test_invalid_fields_are_refused_with_a_message(server: ServerProcess, fields: dict[str, Any], message: str) -> None:
     status, content = server.post(json.dumps({"messages": HELLO, "max_tokens": 8} | fields).encode())
     assert status in (400, 404)
     assert message in content["error"]["message"]
@@ -311,13 +311,13 @@ def test_invalid_fields_are_refused_with_a_message(server: Running, fields: dict
         (b'{"model": "tiny"}', "messages is missing"),
     ],
 )
-def test_invalid_bodies_are_refused_with_a_message(server: Running, body: bytes, message: str) -> None:
+def test_invalid_bodies_are_refused_with_a_message(server: ServerProcess, body: bytes, message: str) -> None:
     status, content = server.post(body)
     assert status == 400
     assert message in content["error"]["message"]
 
 
-def test_unknown_paths_content_types_and_hosts_are_refused(server: Running) -> None:
+def test_unknown_paths_content_types_and_hosts_are_refused(server: ServerProcess) -> None:
     status, content = server.post(b"{}", "/v1/embeddings")
     assert (status, content["error"]["type"]) == (404, "invalid_request_error")
     assert server.post(b"{}", "/v1/models")[0] == 405
@@ -326,13 +326,13 @@ def test_unknown_paths_content_types_and_hosts_are_refused(server: Running) -> N
     assert server.ask(seed=1).choices[0].message.content
 
 
-def test_fields_without_effect_are_accepted(server: Running) -> None:
+def test_fields_without_effect_are_accepted(server: ServerProcess) -> None:
     harmless = {"frequency_penalty": 0, "logprobs": False, "tools": [], "user": "me", "metadata": {"a": "b"}}
     status, _ = server.post(json.dumps({"messages": HELLO, "max_tokens": 4, "n": None} | harmless).encode())
     assert status == 200
 
 
-def test_a_client_that_disconnects_stops_only_its_own_replies(server: Running) -> None:
+def test_a_client_that_disconnects_stops_only_its_own_replies(server: ServerProcess) -> None:
     expected = server.ask(seed=8, **STEERED).choices[0].message.content
     heavy = {"messages": HELLO, "max_tokens": 220, "candidates": 200, "n": 3, "weights": {"diversity": 1}}
     for stream in (False, True):
@@ -350,7 +350,7 @@ def test_a_client_that_disconnects_stops_only_its_own_replies(server: Running) -
     until(lambda: server.health()["running"] == 0)
 
 
-def test_replies_are_restarted_when_the_model_process_dies(server: Running) -> None:
+def test_replies_are_restarted_when_the_model_process_dies(server: ServerProcess) -> None:
     fields: dict[str, Any] = {"seed": 11, "max_tokens": 150, "weights": {"diversity": 1.0}, "candidates": 40}
     before = server.ask(**fields).choices[0]
     with ThreadPoolExecutor(2) as pool:
@@ -364,14 +364,14 @@ def test_replies_are_restarted_when_the_model_process_dies(server: Running) -> N
     assert choice.value_palette["restarts"] == chunks[-2].choices[0].value_palette["restarts"] == 1
 
 
-def test_concurrent_clients_get_the_same_replies_as_single_ones(server: Running) -> None:
+def test_concurrent_clients_get_the_same_replies_as_single_ones(server: ServerProcess) -> None:
     alone = {seed: server.ask(seed=seed, **STEERED).choices[0].message.content for seed in range(20, 28)}
     with ThreadPoolExecutor(8) as pool:
         together = pool.map(lambda seed: server.ask(seed=seed, **STEERED).choices[0].message.content, alone)
         assert list(together) == list(alone.values())
 
 
-def test_the_remote_engine_uses_the_server(server: Running) -> None:
+def test_the_remote_engine_uses_the_server(server: ServerProcess) -> None:
     engine = RemoteEngine(f"tiny@{server.url}", trusted=True)
     settings = SamplingSettings(max_new_tokens=12)
     first, second = (

@@ -15,7 +15,7 @@ from map_core.errors import InputError
 from map_core.tuning.policy import Policy, ReplyBatch
 from map_core.tuning.settings import TuningMethod, TuningSettings
 from map_core.tuning.token_values import TokenValueFit, TokenValues, Trajectory, advantages
-from tests.lazy import LazyModule, needs
+from tests.lazy import LazyModule, requires
 from tests.tuning.test_laws import GAINS, TILT, whitened
 from tests.tuning.toy_policy import (
     BASE,
@@ -31,7 +31,7 @@ from tests.tuning.toy_policy import (
 if TYPE_CHECKING:
     from tests.tuning.toy_model import ToyPolicy
 
-pytestmark = needs("requirements-tune.txt", "trl", "peft")
+pytestmark = requires("requirements-tune.txt", "trl", "peft")
 advantage, toy_model = LazyModule("map_core.tuning.advantage"), LazyModule("tests.tuning.toy_model")
 SETTINGS = TuningSettings(TuningMethod.ADVANTAGE, steps=120, prompts=1, replies=64, learning_rate=0.1, value_replies=64)
 

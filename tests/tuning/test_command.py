@@ -11,10 +11,10 @@ from map_core.cli import main
 from map_core.data.table_format import load
 from map_core.models.files import locate
 from map_core.tuning.folder import read_ratios
-from tests.lazy import needs
+from tests.lazy import requires
 from tests.tuning.tiny_runs import VALUES, pairs_command
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), needs("requirements-tune.txt", "trl", "peft")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), requires("requirements-tune.txt", "trl", "peft")]
 
 
 def test_the_command_tunes_and_reports_the_result(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -13,7 +13,7 @@ from map_core.core.types import SamplingSettings
 from map_core.tuning.losses import LOSSES, loss_of_base
 from map_core.tuning.policy import Policy, ReplyBatch
 from map_core.tuning.settings import TuningMethod, TuningSettings
-from tests.lazy import LazyModule, needs
+from tests.lazy import LazyModule, requires
 from tests.tuning.toy_policy import (
     BASE,
     END,
@@ -29,7 +29,7 @@ from tests.tuning.toy_policy import (
     toy_policy,
 )
 
-pytestmark = needs("requirements-tune.txt", "trl", "peft")
+pytestmark = requires("requirements-tune.txt", "trl", "peft")
 offline_training, online_training = (LazyModule(f"map_core.tuning.{name}") for name in ("offline", "online"))
 OFFLINE = list(LOSSES)
 GAINS = REWARDS @ WEIGHTS

@@ -13,10 +13,10 @@ from map_core.models.files import ModelFiles
 from map_core.tuning import estimate, request
 from map_core.tuning.policy import Policy, ReplyBatch
 from map_core.tuning.settings import TuningMethod, TuningSettings
-from tests.lazy import needs
+from tests.lazy import requires
 from tests.tuning.toy_policy import BASE, END, REWARDS, WEIGHTS, examples, toy_policy
 
-pytestmark = needs("requirements-tune.txt", "trl", "peft")
+pytestmark = requires("requirements-tune.txt", "trl", "peft")
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from map_core.tuning.beginnings import ScoredBeginnings, advantages, centred_sco
 from map_core.tuning.output_layer import OutputSums, low_rank, solve
 from map_core.tuning.policy import Policy
 from map_core.tuning.settings import TuningMethod, TuningSettings
-from tests.lazy import LazyModule, needs
+from tests.lazy import LazyModule, requires
 from tests.tuning.toy_policy import BASE, END, REWARDS, examples, toy_policy
 
-pytestmark = [pytest.mark.filterwarnings("ignore"), needs("requirements-tune.txt", "trl", "peft")]
+pytestmark = [pytest.mark.filterwarnings("ignore"), requires("requirements-tune.txt", "trl", "peft")]
 advantage, natural = LazyModule("map_core.tuning.advantage"), LazyModule("map_core.tuning.natural")
 reply_reader = LazyModule("map_core.tuning.reply_reader")
 

@@ -27,10 +27,10 @@ from map_core.tuning.request import TuningRequest
 from map_core.tuning.run import tune
 from map_core.tuning.settings import TuningMethod
 from tests import ROOT
-from tests.lazy import LazyModule, needs
+from tests.lazy import LazyModule, requires
 from tests.tuning.tiny_runs import QUICK, VALUES, pairs_command, request, weights_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), needs("requirements-tune.txt", "trl", "peft")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), requires("requirements-tune.txt", "trl", "peft")]
 
 checkpoints = LazyModule("map_core.tuning.checkpoints")
 
