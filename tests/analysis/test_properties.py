@@ -27,7 +27,7 @@ from map_core.errors import InputError
 from map_core.groups import BindingLimit, Group, clashes, concessions, max_min, nash, satisfaction_alone
 from map_core.solver.newton import Status, solve
 from map_core.solver.rays import solve_rays
-from tests.feasibility.test_properties import BOUNDARY_TOLERANCE, all_finite, check
+from tests.feasibility.test_properties import BOUNDARY_TOLERANCE, all_finite, scaled_examples
 from tests.odd_tables import OddTable, odd_tables
 
 pytestmark = pytest.mark.slow
@@ -68,7 +68,7 @@ def largest_common_satisfaction(odd: OddTable, groups: list[Group]) -> float:
     return -float(result.fun)
 
 
-@check(25)
+@scaled_examples(25)
 @given(odd_tables(most_values=6), BUDGETS)
 def test_common_palettes_stay_within_the_budget(odd: OddTable, budget: float):
     groups = draw_groups(odd, odd.rng)
@@ -92,7 +92,7 @@ def test_common_palettes_stay_within_the_budget(odd: OddTable, budget: float):
         assert np.isfinite(pair.kl) or pair.margin is not None
 
 
-@check(60)
+@scaled_examples(60)
 @given(odd_tables(), odd_tables())
 def test_drift_between_any_two_tables(before: OddTable, after: OddTable):
     targets = before.oracle.rewards_at(before.targets(1)[0])
@@ -112,7 +112,7 @@ def test_drift_between_any_two_tables(before: OddTable, after: OddTable):
     assert not unchanged.missed.any()
 
 
-@check(90)
+@scaled_examples(90)
 @given(odd_tables(most_values=6), st.integers(1, 40), st.booleans())
 def test_sequential_paths_are_finite_and_their_dual_rises(odd: OddTable, rounds: int, grow_only: bool):
     targets = odd.targets(1)[0]
@@ -134,7 +134,7 @@ def test_sequential_paths_are_finite_and_their_dual_rises(odd: OddTable, rounds:
         assert path.status != Status.UNBOUNDED
 
 
-@check(60)
+@scaled_examples(60)
 @given(odd_tables(most_values=4))
 def test_error_bars_are_finite_or_too_few_prompts_are_refused(odd: OddTable):
     targets = odd.targets(1)[0]
@@ -152,7 +152,7 @@ def test_error_bars_are_finite_or_too_few_prompts_are_refused(odd: OddTable):
             assert np.all(np.asarray(interval.low) <= np.asarray(interval.high))
 
 
-@check(150)
+@scaled_examples(150)
 @given(odd_tables(), st.sampled_from([0.0, 1e-9, 0.3, 50.0]))
 def test_baselines_stay_within_the_budget(odd: OddTable, budget: float):
     directions = random_weights(5, len(odd.table.values), seed=1)
@@ -164,7 +164,7 @@ def test_baselines_stay_within_the_budget(odd: OddTable, budget: float):
     assert np.all((wins >= -1e-12) & (wins <= 1 + 1e-12))
 
 
-@check(120)
+@scaled_examples(120)
 @given(odd_tables(most_values=6), st.booleans())
 def test_frontiers_stay_within_the_budget_and_are_optimal(odd: OddTable, floored: bool):
     """Contours spend no more than their budget, and no other weights within it give more of the pair."""
@@ -196,7 +196,7 @@ def test_frontiers_stay_within_the_budget_and_are_optimal(odd: OddTable, floored
                 assert np.all(affordable @ direction <= direction @ levels + 1e-5)
 
 
-@check(80)
+@scaled_examples(80)
 @given(odd_tables(most_values=4))
 def test_sensitivity_curves_rise_and_meet_their_targets(odd: OddTable):
     """A curve's cost and weights never fall along it, and every point meets its targets."""
@@ -218,7 +218,7 @@ def test_sensitivity_curves_rise_and_meet_their_targets(odd: OddTable):
     assert all(result.targets[0] - 1e-6 <= s.target <= result.targets[-1] + 1e-6 for s in result.switches)
 
 
-@check(150)
+@scaled_examples(150)
 @given(odd_tables(most_values=6))
 def test_prices_are_finite_and_shares_sum_to_one(odd: OddTable):
     solution = solve(odd.oracle, odd.targets(1)[0])
@@ -234,7 +234,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_si
 ROW = st.fixed_dictionaries({"prompt": TEXT.filter(str.strip), "reply": TEXT, "tact": st.floats(-1e6, 1e6)})
 
 
-@check(60)
+@scaled_examples(60)
 @given(st.lists(ROW, min_size=1, max_size=8))
 def test_tables_round_trip_through_every_file_format(tmp_path_factory: pytest.TempPathFactory, rows: list[dict]):
     folder = tmp_path_factory.mktemp("rows")
@@ -253,7 +253,7 @@ def test_tables_round_trip_through_every_file_format(tmp_path_factory: pytest.Te
     assert load(folder / "b.parquet").replies == tables[0].replies
 
 
-@check(250)
+@scaled_examples(250)
 @given(st.one_of(st.binary(max_size=200), st.text(st.sampled_from('[]{}",;:\n\t aprompteply01.5-%'), max_size=80)))
 def test_invalid_files_raise_input_errors_only(tmp_path_factory: pytest.TempPathFactory, content: bytes | str):
     path: Path = tmp_path_factory.mktemp("rubbish") / "a"

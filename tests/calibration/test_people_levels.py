@@ -1,4 +1,4 @@
-"""Tests of levels in people's units: by hand, an independent fit, invariants, a small simulation, and bad input."""
+"""Tests of levels in people's units: cases by hand, an independent fit, laws, a small simulation, and bad input."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ HUMOR = TABLE.index("humor")
 WEIGHTS = np.array([0.5, 0.0, 0.8, 0.0])
 
 
-def people(seed: int = 0, slope: float = 2.0) -> np.ndarray:
-    """Return (reply,) what people say of each reply: depends on humor, and on positivity, which the scorer ignores."""
+def people_answers(seed: int = 0, slope: float = 2.0) -> np.ndarray:
+    """Return what people answer on each reply, (reply,): by humor, and by positivity, which the scorer ignores."""
     z = ORACLE.standardise(TABLE.rewards)
     return (np.random.default_rng(seed).random(len(z)) < expit(slope * z[:, HUMOR] + 0.5 * z[:, 3])).astype(float)
 
 
-def labelled(answers: np.ndarray, rng: np.random.Generator, prompts: int = 20, each: int = 6) -> ValueLabels:
+def labelled(answers: np.ndarray, rng: np.random.Generator, prompts: int = 20, per_prompt: int = 6) -> ValueLabels:
     """Return labels of some replies to some prompts, both drawn at random."""
     chosen = np.sort(rng.choice(40, prompts, replace=False))
-    rows = np.concatenate([prompt * 16 + np.sort(rng.choice(16, each, replace=False)) for prompt in chosen])
-    return ValueLabels("humor", rows, answers[rows], rows // 16, np.full(len(rows), each / 16))
+    rows = np.concatenate([prompt * 16 + np.sort(rng.choice(16, per_prompt, replace=False)) for prompt in chosen])
+    return ValueLabels("humor", rows, answers[rows], rows // 16, np.full(len(rows), per_prompt / 16))
 
 
 def as_labels(labels: ValueLabels) -> list[Label]:
@@ -75,9 +75,9 @@ def test_labels_alone_by_hand():
     level = people_level(table, MemoryOracle.of(table), labels, np.zeros(1))
     assert level.labels_alone == pytest.approx(9 / 16)
     influences = np.array([1 - 9 / 16, *[0.5 - 9 / 16] * 7]) / 8
-    half = student.ppf(0.95, 7) * np.sqrt(8 / 7) * np.linalg.norm(influences)
-    assert half == pytest.approx(0.118412, abs=1e-6)
-    assert (level.labels_low, level.labels_high) == pytest.approx((9 / 16 - half, 9 / 16 + half))
+    half_width = student.ppf(0.95, 7) * np.sqrt(8 / 7) * np.linalg.norm(influences)
+    assert half_width == pytest.approx(0.118412, abs=1e-6)
+    assert (level.labels_low, level.labels_high) == pytest.approx((9 / 16 - half_width, 9 / 16 + half_width))
     assert level.effective == pytest.approx(16)
 
 
@@ -87,41 +87,41 @@ def test_the_tilt_by_hand():
     assert tilt_probabilities(table, oracle, np.array([np.log(3) / 2])) == pytest.approx([0.25, 0.75])
 
 
-def test_calibration_agrees_with_scipy():
+def test_the_calibration_is_the_maximum_that_scipy_finds():
     rng = np.random.default_rng(1)
     z = rng.normal(size=80)
     y = (rng.random(80) < expit(1 + 1.5 * z)).astype(float)
 
-    def lost(beta: np.ndarray) -> float:
+    def loss(beta: np.ndarray) -> float:
         odds = beta[0] + beta[1] * z
         return float(np.logaddexp(0, odds).sum() - y @ odds + beta @ beta / 50)
 
     fitted = calibrate(z, y, np.arange(80) // 4)
-    assert [fitted.intercept, fitted.slope] == pytest.approx(minimize(lost, [0, 0], tol=1e-12).x, abs=1e-4)
+    assert [fitted.intercept, fitted.slope] == pytest.approx(minimize(loss, [0, 0], tol=1e-12).x, abs=1e-4)
     low, high = fitted.interval(np.linspace(-2, 2, 9))
     middle = fitted.probability(np.linspace(-2, 2, 9))
     assert (np.diff(middle) > 0).all()
     assert ((low < middle) & (middle < high)).all()
 
 
-def test_contrary_labels_give_a_constant_and_separated_ones_a_finite_calibration():
+def test_opposed_labels_give_a_constant_calibration_and_separated_ones_a_finite_one():
     z = np.linspace(-1, 1, 20)
-    against = calibrate(z, (z < 0).astype(float), np.arange(20))
-    assert against.slope == 0
-    assert against.probability(z) == pytest.approx(0.5, abs=1e-3)
+    calibration = calibrate(z, (z < 0).astype(float), np.arange(20))
+    assert calibration.slope == 0
+    assert calibration.probability(z) == pytest.approx(0.5, abs=1e-3)
     assert 0 < calibrate(z, (z > 0).astype(float), np.arange(20)).slope < 50
 
 
-def test_uninformative_scorer_changes_nothing():
-    flat = replace(TABLE, rewards=np.where(np.arange(4) == HUMOR, 1.0, TABLE.rewards))
-    labels = labelled(people(), np.random.default_rng(0))
-    level = people_level(flat, MemoryOracle.of(flat), labels, np.zeros(4))
+def test_a_constant_scorer_leaves_the_level_of_the_labels():
+    constant_humor = replace(TABLE, rewards=np.where(np.arange(4) == HUMOR, 1.0, TABLE.rewards))
+    labels = labelled(people_answers(), np.random.default_rng(0))
+    level = people_level(constant_humor, MemoryOracle.of(constant_humor), labels, np.zeros(4))
     assert level.share == pytest.approx(level.labels_alone)
     assert level.high - level.low == pytest.approx(level.labels_high - level.labels_low, rel=1e-3)
 
 
-def test_intervals_cover_the_truth_and_are_narrower_than_with_labels_alone():
-    answers, covered, widths, errors = people(), [], [], []
+def test_intervals_cover_the_truth_and_are_narrower_than_those_of_labels_alone():
+    answers, covered, widths, errors = people_answers(), [], [], []
     truth = float(tilt_probabilities(TABLE, ORACLE, WEIGHTS) @ answers) / 40
     rng = np.random.default_rng(5)
     for _ in range(80):
@@ -139,7 +139,7 @@ def test_intervals_cover_the_truth_and_are_narrower_than_with_labels_alone():
 
 @pytest.mark.parametrize("weight", [20.0, 400.0])
 @pytest.mark.parametrize("best", [0, 1])
-def test_labels_of_rarely_picked_replies_give_no_level(weight: float, best: int):
+def test_a_palette_that_hardly_picks_labelled_replies_has_no_level(weight: float, best: int):
     # Ten prompts of four replies, the worst of each labelled, and the best of one: that label alone would be the level.
     table = RewardTable(
         ("kind",),
@@ -157,8 +157,8 @@ def test_labels_of_rarely_picked_replies_give_no_level(weight: float, best: int)
             people_level(table, oracle, labels, np.array([weight]))
 
 
-def test_labels_drawn_by_influence_are_weighted_correctly():
-    answers, errors = people(), []
+def test_labels_drawn_by_influence_are_weighted_without_bias():
+    answers, errors = people_answers(), []
     truth = float(tilt_probabilities(TABLE, ORACLE, WEIGHTS) @ answers) / 40
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -173,7 +173,7 @@ def test_labels_drawn_by_influence_are_weighted_correctly():
     assert np.std(errors) < 0.06
 
 
-def test_without_labels_the_tilt_decides_what_to_label_next():
+def test_without_labels_the_tilt_alone_determines_what_to_label_next():
     among = np.arange(40) < 6
     requests = next_labels(TABLE, ORACLE, "humor", WEIGHTS, prompts=40, per_prompt=3, among=among)
     assert {request.prompt_id for request in requests} == {f"p{number:02d}" for number in range(6)}
@@ -183,45 +183,45 @@ def test_without_labels_the_tilt_decides_what_to_label_next():
         assert request.chance == pytest.approx(
             inclusion_chances(probability[row : row + 16], 3)[request.candidate],
         )
-    first = labelled(people(), np.random.default_rng(0), prompts=30)
-    further_requests = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=40, among=among)
-    assert {TABLE.prompt_ids.index(request.prompt_id) for request in further_requests} == set(range(6)) - set(
+    first = labelled(people_answers(), np.random.default_rng(0), prompts=30)
+    later_requests = next_labels(TABLE, ORACLE, first, WEIGHTS, prompts=40, among=among)
+    assert {TABLE.prompt_ids.index(request.prompt_id) for request in later_requests} == set(range(6)) - set(
         first.prompts
     )
 
 
-def test_effect_of_more_judgements_is_stated():
-    level = people_level(TABLE, ORACLE, labelled(people(), np.random.default_rng(0)), WEIGHTS)
-    now, with_more = progress_sentences(level, 20)
+def test_progress_sentences_forecast_the_effect_of_more_judgements():
+    level = people_level(TABLE, ORACLE, labelled(people_answers(), np.random.default_rng(0)), WEIGHTS)
+    current_sentence, forecast_sentence = progress_sentences(level, 20)
     assert (
-        now
+        current_sentence
         == f"Now {100 * level.share:.0f} of 100 with your palette, give or take {50 * (level.high - level.low):.0f}."
     )
-    assert with_more.endswith("more would bring it to within 5.")
+    assert forecast_sentence.endswith("more would bring it to within 5.")
     assert progress_sentences(replace(level, low=0.5, high=0.51), 20)[1] == "That is as close as anybody needs."
     assert progress_sentences(None, 7)[1].startswith("It comes after replies to 1 more request,")
     assert "both yes and no" in progress_sentences(None, 9)[1]
 
 
-@pytest.mark.parametrize("wanted", [1, 3, 10, 40])
-def test_inclusion_probabilities_add_up_and_none_exceeds_one(wanted: int):
+@pytest.mark.parametrize("count", [1, 3, 10, 40])
+def test_chances_add_up_and_none_is_above_one(count: int):
     sizes = np.random.default_rng(0).exponential(size=40) ** 3
-    chances = inclusion_chances(sizes, wanted)
-    assert chances.sum() == pytest.approx(wanted)
+    chances = inclusion_chances(sizes, count)
+    assert chances.sum() == pytest.approx(count)
     assert ((chances > 0) & (chances <= 1)).all()
     assert inclusion_chances(np.array([1.0, 1.0, 2.0, 8.0]), 2) == pytest.approx([0.25, 0.25, 0.5, 1.0])
     assert inclusion_chances(np.zeros(4), 2) == pytest.approx([0.5] * 4)
 
 
-def test_narrower_intervals_need_more_labels():
-    level = people_level(TABLE, ORACLE, labelled(people(), np.random.default_rng(0)), WEIGHTS)
-    half = (level.high - level.low) / 2
-    assert labels_needed(level, half / 2) == pytest.approx(3 * level.labels, abs=1)
-    assert labels_needed(level, 2 * half) == 0
+def test_a_narrower_interval_needs_more_labels():
+    level = people_level(TABLE, ORACLE, labelled(people_answers(), np.random.default_rng(0)), WEIGHTS)
+    half_width = (level.high - level.low) / 2
+    assert labels_needed(level, half_width / 2) == pytest.approx(3 * level.labels, abs=1)
+    assert labels_needed(level, 2 * half_width) == 0
 
 
-def test_calibrated_column_is_an_ordinary_value():
-    labels = labelled(people(), np.random.default_rng(0))
+def test_a_calibrated_column_is_an_ordinary_value():
+    labels = labelled(people_answers(), np.random.default_rng(0))
     table = with_people_columns(TABLE, ORACLE, [labels])
     assert table.values[-1] == "humor_people"
     column = table.rewards[:, -1]
@@ -231,15 +231,15 @@ def test_calibrated_column_is_an_ordinary_value():
         with_people_columns(table, MemoryOracle.of(table), [labels])
 
 
-def test_all_values_of_a_part_of_a_table():
-    labels = as_labels(labelled(people(), np.random.default_rng(0), prompts=30))
+def test_levels_of_all_values_and_of_a_subset_of_a_table():
+    labels = as_labels(labelled(people_answers(), np.random.default_rng(0), prompts=30))
     levels, problems = people_levels(TABLE, ORACLE, labels, WEIGHTS)
     assert set(levels) == {"humor"}
     assert not problems
-    base, now = levels["humor"]
-    assert now.share > base.share
-    part = TABLE.take(range(6))
-    levels, problems = people_levels(part, MemoryOracle.of(part), labels, WEIGHTS)
+    base, aligned = levels["humor"]
+    assert aligned.share > base.share
+    subset = TABLE.take(range(6))
+    levels, problems = people_levels(subset, MemoryOracle.of(subset), labels, WEIGHTS)
     assert not levels
     assert "expected 8" in problems["humor"]
 
@@ -263,36 +263,36 @@ def test_judges_of_one_reply_count_as_their_mean(tmp_path):
         read_labels(path)
 
 
-def test_labels_refer_to_candidate_numbers_where_replies_were_left_out():
-    candidates = np.flatnonzero(np.arange(16) != 2)
-    rows = np.concatenate([candidates, np.arange(16, len(TABLE.rewards))])
-    part = replace(
+def test_labels_name_candidates_by_number_where_replies_are_missing():
+    kept = np.flatnonzero(np.arange(16) != 2)
+    rows = np.concatenate([kept, np.arange(16, len(TABLE.rewards))])
+    without_one_reply = replace(
         TABLE,
         rewards=TABLE.rewards[rows],
         offsets=np.concatenate([[0], TABLE.offsets[1:] - 1]),
         replies=tuple(TABLE.replies[row] for row in rows),
         tokens=tuple(TABLE.tokens[row] for row in rows),
         log_probs=TABLE.log_probs[rows],
-        numbers=np.concatenate([candidates, np.tile(np.arange(16), 39)]),
+        numbers=np.concatenate([kept, np.tile(np.arange(16), 39)]),
     )
     labels = [Label("p00", 1, {"humor": 1}), Label("p00", 3, {"humor": 0}), Label("p01", 3, {"humor": 1})]
-    assert [part.replies[row] for row in value_labels(part, labels, "humor").rows] == [
+    assert [without_one_reply.replies[row] for row in value_labels(without_one_reply, labels, "humor").rows] == [
         TABLE.replies[row] for row in value_labels(TABLE, labels, "humor").rows
     ]
     with pytest.raises(InputError, match="candidate 2 of the prompt 'p00', which the table lacks"):
-        value_labels(part, [Label("p00", 2, {"humor": 1})], "humor")
-    oracle = MemoryOracle.of(part)
-    requests = next_labels(part, oracle, "humor", np.zeros(4), 40, per_prompt=99)
-    assert [request.candidate for request in requests if request.prompt_id == "p00"] == candidates.tolist()
+        value_labels(without_one_reply, [Label("p00", 2, {"humor": 1})], "humor")
+    oracle = MemoryOracle.of(without_one_reply)
+    requests = next_labels(without_one_reply, oracle, "humor", np.zeros(4), 40, per_prompt=99)
+    assert [request.candidate for request in requests if request.prompt_id == "p00"] == kept.tolist()
     choice = PairChoice(2, 15, PairAnswer.FIRST)
-    assert reply_ids(part, choice)["first"] == {"prompt_id": "p00", "candidate": 3}
+    assert reply_ids(without_one_reply, choice)["first"] == {"prompt_id": "p00", "candidate": 3}
     with pytest.raises(InputError):
-        rows_of_choices(part, [reply_ids(part, choice)])  # of two prompts
+        rows_of_choices(without_one_reply, [reply_ids(without_one_reply, choice)])  # replies to two prompts
     pair = PairChoice(1, 2, PairAnswer.FIRST)
-    assert rows_of_choices(part, [reply_ids(part, pair)]) == (pair,)
+    assert rows_of_choices(without_one_reply, [reply_ids(without_one_reply, pair)]) == (pair,)
 
 
-def test_labels_lie_beside_their_table(tmp_path, monkeypatch):
+def test_labels_are_stored_beside_their_table(tmp_path, monkeypatch):
     assert labels_path(tmp_path / "mine.parquet") == tmp_path / "mine.labels.jsonl"
     assert labels_path(DEFAULT_TABLE) == DEFAULT_TABLE.with_name("labels.jsonl")
     monkeypatch.chdir(DEFAULT_TABLE.parent)
@@ -300,7 +300,7 @@ def test_labels_lie_beside_their_table(tmp_path, monkeypatch):
 
 
 def test_bad_labels_are_refused():
-    labels = labelled(people(), np.random.default_rng(0))
+    labels = labelled(people_answers(), np.random.default_rng(0))
     with pytest.raises(InputError, match="No label judges 'positivity'"):
         value_labels(TABLE, as_labels(labels), "positivity")
     with pytest.raises(InputError, match="nothing tells which rewards"):

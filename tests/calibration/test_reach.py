@@ -1,4 +1,4 @@
-"""Tests of the reach of labels: by hand, Kish's formula label by label, bounds, sentences, and bad input."""
+"""Tests of the reach of judgements: a case by hand, Kish's formula label by label, laws, sentences, and bad input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def labels_of(rows, value: str = "humor", answer: int = 1) -> list[Label]:
     return [Label(TABLE.prompt_ids[row // 16], int(row % 16), {value: answer}) for row in rows]
 
 
-def reach(rows, weights: np.ndarray):
+def humor_reach(rows, weights: np.ndarray):
     return label_reach(TABLE, ORACLE, labels_of(rows), weights, ["humor"])["humor"]
 
 
@@ -41,56 +41,56 @@ def test_effective_labels_of_two_bins_by_hand():
     assert kind.hardly == pytest.approx(6 / 12)  # the upper bin has fewer than three
 
 
-def test_effective_labels_are_kish_of_weights_and_variance_over_bins():
+def test_effective_labels_match_kish_and_the_variance_of_a_mean_over_bins():
     rng = np.random.default_rng(0)
     rows = np.sort(rng.choice(640, 200, replace=False))
     weights = np.array([0.0, 0.0, 1.0, 0.0])
-    label_count = reach(rows, weights)
+    reach = humor_reach(rows, weights)
     z, masses = TABLE.rewards[:, HUMOR], tilt_probabilities(TABLE, ORACLE, weights) / 40
     order = np.argsort(z)
     edges = [z[order][np.flatnonzero(np.cumsum(masses[order]) >= k / 10)[0] + 1] for k in range(1, 10)]
     bins, labelled = np.digitize(z, edges), np.digitize(z[rows], edges)
     w = np.array([masses[bins == b].sum() / (labelled == b).sum() for b in labelled])
-    assert label_count.effective == pytest.approx(w.sum() ** 2 / (w**2).sum())
+    assert reach.effective == pytest.approx(w.sum() ** 2 / (w**2).sum())
     means = [w @ rng.normal(size=200) / w.sum() for _ in range(4000)]
-    assert np.var(means) == pytest.approx(1 / label_count.effective, rel=0.1)
+    assert np.var(means) == pytest.approx(1 / reach.effective, rel=0.1)
 
 
-def test_stronger_tilt_lowers_the_effective_labels():
+def test_larger_weights_leave_the_labelled_replies():
     low = np.argsort(TABLE.rewards[:, HUMOR])[:320]  # only the lower half was judged
-    reaches = [reach(low, np.array([0.0, 0.0, x, 0.0])) for x in (-2.0, 0.0, 1.0, 2.0)]
-    assert np.all(np.diff([reached.outside for reached in reaches]) > 0)
-    assert np.all(np.diff([reached.effective for reached in reaches[1:]]) < 0)
-    assert [reached.few for reached in reaches] == [False, True, True, True]
+    reaches = [humor_reach(low, np.array([0.0, 0.0, x, 0.0])) for x in (-2.0, 0.0, 1.0, 2.0)]
+    assert np.all(np.diff([reach.outside for reach in reaches]) > 0)
+    assert np.all(np.diff([reach.effective for reach in reaches[1:]]) < 0)
+    assert [reach.few for reach in reaches] == [False, True, True, True]
 
 
 @settings(max_examples=40)
 @given(st.integers(1, 640), st.floats(-2.0, 2.0), st.integers(0, 9))
-def test_effective_labels_and_shares_are_bounded(count: int, weight: float, seed: int):
+def test_effective_labels_and_shares_stay_within_their_bounds(count: int, weight: float, seed: int):
     rows = np.random.default_rng(seed).choice(640, count, replace=False)
-    reached = reach(rows, np.array([0.0, 0.0, weight, 0.0]))
-    assert 0 < reached.effective <= count * (1 + 1e-9)
-    assert 0 <= reached.outside <= reached.hardly + 1e-12 <= 1 + 1e-9
+    reach = humor_reach(rows, np.array([0.0, 0.0, weight, 0.0]))
+    assert 0 < reach.effective <= count * (1 + 1e-9)
+    assert 0 <= reach.outside <= reach.hardly + 1e-12 <= 1 + 1e-9
     if count == 640:
-        assert reached.outside == 0
+        assert reach.outside == 0
 
 
-def test_all_judged_replies_count_for_the_base_level():
-    reached = reach(range(640), np.zeros(4))
-    assert reached.effective == pytest.approx(640, rel=0.01)
-    assert not reached.few
+def test_with_all_replies_judged_all_labels_count_at_the_base_level():
+    reach = humor_reach(range(640), np.zeros(4))
+    assert reach.effective == pytest.approx(640, rel=0.01)
+    assert not reach.few
 
 
 def test_judges_of_one_reply_equal_answers_and_constant_rewards():
-    twice = label_reach(TABLE, ORACLE, labels_of([3, 3, 40]), np.zeros(4), ["humor"])["humor"]
-    assert twice.labels == 2
-    flat = RewardTable(("kind",), np.ones((12, 1)), np.array([0, 12]), ("p",), ("prompt",), ("use",))
+    judged_twice = label_reach(TABLE, ORACLE, labels_of([3, 3, 40]), np.zeros(4), ["humor"])["humor"]
+    assert judged_twice.labels == 2
+    constant_table = RewardTable(("kind",), np.ones((12, 1)), np.array([0, 12]), ("p",), ("prompt",), ("use",))
     labels = [Label("p", candidate, {"kind": 0}) for candidate in range(5)]
-    reached = label_reach(flat, MemoryOracle.of(flat), labels, np.zeros(1), ["kind"])["kind"]
-    assert (reached.effective, reached.outside, reached.hardly) == (5.0, 0.0, 0.0)
+    reach = label_reach(constant_table, MemoryOracle.of(constant_table), labels, np.zeros(1), ["kind"])["kind"]
+    assert (reach.effective, reach.outside, reach.hardly) == (5.0, 0.0, 0.0)
 
 
-def test_unjudged_value_is_named_without_a_warning():
+def test_a_value_without_labels_is_named_without_a_warning():
     reaches = label_reach(TABLE, ORACLE, labels_of([3, 40]), np.zeros(4), ["humor", "positivity"])
     assert (reaches["positivity"].labels, reaches["positivity"].effective) == (0, 0.0)
     assert few_labels_sentence(reaches["positivity"], "positivity") == ""
@@ -104,7 +104,7 @@ def test_unjudged_value_is_named_without_a_warning():
     assert [cells for _, cells in rows] == [("Humor", "2", "2", "100 in 100"), ("Positivity", "none yet", "", "")]
 
 
-def test_values_behind_columns_are_promised():
+def test_promised_values_include_those_behind_columns():
     share = DerivedColumn("humor>=0", "humor", ColumnKind.SHARE, 0.0)
     wider = TABLE.with_columns([share])
     targets = np.array([np.nan, 0.5, np.nan, np.nan, 0.2])

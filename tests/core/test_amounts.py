@@ -1,4 +1,4 @@
-"""Tests of numbers as text and as JSON: every function accepts every number, and none writes "inf", "nan" or "-0"."""
+"""Tests of numbers as text and as JSON: every float gets a text, and no text has "inf", "nan" or "-0"."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from map_core.core import amounts
 from map_core.text import changes, groups, sentences, verdict
 from tests import ROOT
 
-#: Zeros, numbers that round to 0, the boundaries between formats, and non-finite numbers.
-ODD = (
+#: Zeros, numbers that round to 0, numbers near a change of notation, and non-finite numbers.
+EDGE_CASES = (
     *(0.0, -0.0, 5e-324, -5e-324, 1e-12, -1e-12, 4.9e-4, 5e-4, -0.04, 0.5, -0.5, 0.999, 1.0, 4.99, 5.0, 5.01),
     *(69.7, 99.94, 100.0, -3.2, 709.0, 709.8, 710.0, 1e6, 1e12, -1e12, 1e15, -1e15, 1e100, -1e100, 1.7e308, -1.7e308),
     *(math.inf, -math.inf, math.nan),
 )
-FORMS = {
+FORMATTERS = {
     "fixed": amounts.fixed,
     "fixed, 2": lambda x: amounts.fixed(x, 2),
     "fixed, signed": lambda x: amounts.fixed(x, 2, signed=True),
@@ -57,33 +57,33 @@ FORMS = {
 }
 
 
-def check(message: str) -> None:
-    """Check that a text has no non-finite number, no signed zero and not too many digits."""
+def check_readable(message: str) -> None:
+    """Assert that a text is readable: no word for a non-finite number, no signed zero, no endless digits."""
     assert isinstance(message, str)
     assert message
     assert not any(word in message.lower().split() for word in ("inf", "-inf", "+inf", "nan", "none"))
-    assert not any(f"{before}{word}" in message for before in ("p", "+", "-", "−", "± ") for word in ("inf", "nan"))
+    assert not any(f"{prefix}{word}" in message for prefix in ("p", "+", "-", "−", "± ") for word in ("inf", "nan"))
     assert not any(zero in message.split() for zero in ("-0", "-0.0", "-0.00", "+0.00", "p-0", "-0%", "−0"))
     assert len(message) < 160
 
 
-@pytest.mark.parametrize("form", list(FORMS))
-def test_every_function_formats_every_number(form):
-    for value in ODD:
-        check(FORMS[form](value))
+@pytest.mark.parametrize("name", list(FORMATTERS))
+def test_every_edge_case_has_a_readable_text(name):
+    for value in EDGE_CASES:
+        check_readable(FORMATTERS[name](value))
 
 
 @pytest.mark.parametrize(
-    "form", [amounts.fixed, amounts.significant, amounts.number, amounts.percentile, amounts.percent]
+    "formatter", [amounts.fixed, amounts.significant, amounts.number, amounts.percentile, amounts.percent]
 )
-def test_unknown_numbers_are_a_dash(form):
-    assert form(None) == form(math.nan) == amounts.UNKNOWN == "–"
+def test_unknown_numbers_are_a_dash(formatter):
+    assert formatter(None) == formatter(math.nan) == amounts.UNKNOWN == "–"
 
 
 @given(st.floats())
-def test_any_float_is_formatted(value):
-    for form in FORMS.values():
-        check(form(value))
+def test_any_float_has_a_readable_text(value):
+    for formatter in FORMATTERS.values():
+        check_readable(formatter(value))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_significant_figures():
         *((-0.2, "nearest", "p0"), (0.0, "down", "p0"), (math.nan, "down", "–"), (math.inf, "up", "–")),
     ],
 )
-def test_percentiles_are_rounded_toward_the_asked_side(value, toward, message):
+def test_percentiles_are_rounded_in_the_given_direction(value, toward, message):
     assert amounts.percentile(value, toward=toward) == message
 
 
@@ -134,12 +134,12 @@ def test_percents_and_chances_are_rounded_for_reading():
 
 
 @pytest.mark.parametrize("kl", [1e-9, 0.1, 1.0, 4.16, 39.9, 40.1, 300.0, 700.0])
-def test_log_best_of_inverts_its_divergence_where_the_number_overflows(kl):
+def test_log_best_of_is_the_inverse_of_its_divergence_where_the_number_itself_overflows(kl):
     log_n = amounts.log_best_of(kl)
     assert log_n + math.expm1(-log_n) == pytest.approx(kl, rel=1e-9)
 
 
-def test_best_of_is_capped_at_the_largest_float():
+def test_best_of_is_infinite_where_floats_overflow():
     assert amounts.best_of(-1.0) == amounts.best_of(0.0) == 1.0
     assert amounts.best_of(705.0) == math.inf == amounts.best_of(math.inf)
     assert math.isnan(amounts.best_of(math.nan))
@@ -154,64 +154,66 @@ def test_best_of_is_capped_at_the_largest_float():
         *((math.inf, "more than a million", "more than a million"), (math.nan, "–", "–")),
     ],
 )
-def test_drafts_are_capped_at_a_million(kl, message, exact):
+def test_draft_counts_are_capped_at_a_million(kl, message, exact):
     assert amounts.best_of_count(kl) == message
     assert amounts.best_of_count(kl, exact=True) == exact
 
 
-@pytest.mark.parametrize("value", ODD, ids=repr)
-def test_json_numbers_are_finite(value):
+@pytest.mark.parametrize("value", EDGE_CASES, ids=repr)
+def test_json_has_null_for_non_finite_numbers(value):
     content = amounts.json_safe({"one": value, "two": [value, (value, "text")], "three": amounts.rounded(value, 2)})
-    read = json.loads(json.dumps(content, allow_nan=False))
-    assert (read["one"] is None) == (not math.isfinite(value))
-    assert read["two"][1][1] == "text"
+    loaded = json.loads(json.dumps(content, allow_nan=False))
+    assert (loaded["one"] is None) == (not math.isfinite(value))
+    assert loaded["two"][1][1] == "text"
 
 
-def test_finite_numbers_are_unchanged():
+def test_finite_content_is_unchanged():
     content = {"level": 0.1, "count": 3, "free": True, "name": "nan", "none": None}
     assert amounts.json_safe(content) == content
     assert amounts.rounded(-0.001, 2) == 0.0
     assert math.copysign(1.0, amounts.rounded(-0.001, 2)) == 1.0
 
 
-#: Modules whose text people read, without commands and code.
-PLACES = (*("text", "figures", "report", "cli", "custom_values/agreement"),)
-WRITERS = [
+#: Packages and modules that write text for readers, relative to ``map_core``.
+TEXT_MODULES = (*("text", "figures", "report", "cli", "custom_values/agreement"),)
+TEXT_SOURCES = [
     path
     for path in sorted((ROOT / "map_core").rglob("*.py")) + sorted((ROOT / "pages").rglob("*.py"))
     if path.is_relative_to(ROOT / "pages")
-    or str(path.relative_to(ROOT / "map_core")).startswith(tuple(f"{place}{end}" for place in PLACES for end in "./"))
+    or str(path.relative_to(ROOT / "map_core")).startswith(
+        tuple(f"{module}{separator}" for module in TEXT_MODULES for separator in "./")
+    )
 ]
-CODE = {"map_core/report/snippets.py"}
-#: Rewards of replies that were just scored: finite, or an error is raised.
-SCORED = {"map_core/cli/generation_output.py"}
-#: Formats that write floats, in an f-string and in str.format; those of figures, %{...}, are Plotly's.
-OF_FLOATS = re.compile(r"[<>^=]?[+ -]?\d*,?(\.[^fgeGE%]*)?[fgeGE%]")
-TO_BE_FILLED = re.compile(r"(?<!%)\{:[^{}]*[fge%]\}")
+GENERATED_CODE = {"map_core/report/snippets.py"}
+#: Writes the rewards of replies that were just scored, which are finite or an error.
+SCORE_OUTPUT = {"map_core/cli/generation_output.py"}
+#: Formats that write floats, in an f-string and in str.format; %{...} in figures is Plotly's own syntax.
+FLOAT_FORMAT = re.compile(r"[<>^=]?[+ -]?\d*,?(\.[^fgeGE%]*)?[fgeGE%]")
+FLOAT_PLACEHOLDER = re.compile(r"(?<!%)\{:[^{}]*[fge%]\}")
 
 
-def formats(path: Path) -> list[str]:
-    """Return the formats of floats in a module's text, except those of its constants."""
-    formatted = []
+def float_formats(path: Path) -> list[str]:
+    """Return the formats of floats in a module's source, except those of constants."""
+    occurrences = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
-            value = ast.unparse(node.value)
-            form = re.sub(r"\{[^{}]*\}", "1", ast.unparse(node.format_spec)[2:-1])
-            constant = re.fullmatch(r"[A-Z_]+(\.[A-Z_]+|\[\d\])*", value)
-            if OF_FLOATS.fullmatch(form) and not constant:
-                formatted.append(f"line {node.lineno}: {value}:{form}")
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and TO_BE_FILLED.search(node.value):
-            formatted.append(f"line {node.lineno}: {node.value}")
-    return formatted
+            expression = ast.unparse(node.value)
+            format_spec = re.sub(r"\{[^{}]*\}", "1", ast.unparse(node.format_spec)[2:-1])
+            constant = re.fullmatch(r"[A-Z_]+(\.[A-Z_]+|\[\d\])*", expression)
+            if FLOAT_FORMAT.fullmatch(format_spec) and not constant:
+                occurrences.append(f"line {node.lineno}: {expression}:{format_spec}")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and FLOAT_PLACEHOLDER.search(node.value):
+            occurrences.append(f"line {node.lineno}: {node.value}")
+    return occurrences
 
 
 def test_formats_of_floats_are_found():
     path = ROOT / "map_core" / "core" / "amounts.py"
-    assert len(formats(path)) >= 4, "amounts itself is where they stand"
-    assert len(WRITERS) > 150
+    assert len(float_formats(path)) >= 4, "amounts itself is where they stand"
+    assert len(TEXT_SOURCES) > 150
 
 
-@pytest.mark.parametrize("path", WRITERS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_module_that_writes_text_formats_a_float_by_itself(path):
-    if str(path.relative_to(ROOT)) not in CODE | SCORED:
-        assert formats(path) == [], "map_core.core.amounts writes numbers, whatever they are"
+@pytest.mark.parametrize("path", TEXT_SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_that_write_text_format_no_floats_themselves(path):
+    if str(path.relative_to(ROOT)) not in GENERATED_CODE | SCORE_OUTPUT:
+        assert float_formats(path) == [], "map_core.core.amounts writes numbers, whatever they are"

@@ -1,4 +1,4 @@
-"""Tests of truncated replies: the mark, and the text without its incomplete last sentence."""
+"""Tests of cut replies: the mark, and the text without its incomplete last sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from map_core.core.cut_replies import complete_sentences, with_mark
 
 
 @pytest.mark.parametrize(
-    ("text", "remaining"),
+    ("text", "expected"),
     [
         ("It rains. Take a coat. And then", "It rains. Take a coat."),
         ("Is it so? Yes! Quite sure", "Is it so? Yes!"),
@@ -27,8 +27,8 @@ from map_core.core.cut_replies import complete_sentences, with_mark
         ("", ""),
     ],
 )
-def test_complete_sentences_by_hand(text, remaining):
-    assert complete_sentences(text) == remaining
+def test_complete_sentences_by_hand(text, expected):
+    assert complete_sentences(text) == expected
 
 
 def test_the_mark_stays_with_the_last_word():

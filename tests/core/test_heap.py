@@ -1,4 +1,4 @@
-"""Tests of the allocator's arenas, counted with GNU's malloc_info(3) in a child process."""
+"""Tests of the number of arenas of GNU's allocator, counted by its malloc_info(3) in a separate process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from map_core.core.heap import ARENAS
 
-COUNT = """
+COUNT_ARENAS = """
 import ctypes, sys, threading
 from map_core.core import heap
 
@@ -37,11 +37,11 @@ libc.fclose(ctypes.c_void_p(out))
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator is GNU's on Linux")
-@pytest.mark.parametrize(("environment", "done"), [({}, "True"), ({"MALLOC_ARENA_MAX": "4"}, "False")])
-def test_threads_share_a_few_arenas(tmp_path: Path, environment: dict[str, str], done: str):
+@pytest.mark.parametrize(("environment", "limited"), [({}, "True"), ({"MALLOC_ARENA_MAX": "4"}, "False")])
+def test_threads_share_a_few_arenas(tmp_path: Path, environment: dict[str, str], limited: str):
     inherited = {name: text for name, text in os.environ.items() if name != "MALLOC_ARENA_MAX"}
-    command = [sys.executable, "-c", COUNT, str(tmp_path / "info")]
-    ran = subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == done
+    command = [sys.executable, "-c", COUNT_ARENAS, str(tmp_path / "info")]
+    completed = subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == limited
     arenas = len(re.findall(r"<heap nr=", (tmp_path / "info").read_text()))
     assert arenas <= int(environment.get("MALLOC_ARENA_MAX", ARENAS))

@@ -1,4 +1,4 @@
-"""Tests of background jobs: one per content, cancelled when nobody waits, with a bounded cache."""
+"""Tests of background jobs: one job per key, cancelled when nobody waits for it, in a registry of bounded size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def jobs():
     registry.close()
 
 
-def test_job_result_is_cached(jobs):
+def test_a_finished_job_is_kept_and_not_computed_again(jobs):
     calls = []
     job = jobs.submit("nine", lambda job: calls.append(1) or 9)
     assert job.wait(5)
@@ -27,39 +27,39 @@ def test_job_result_is_cached(jobs):
     assert calls == [1]
 
 
-def test_progress_is_readable_before_the_end(jobs):
-    reported, go_on = threading.Event(), threading.Event()
+def test_partial_results_can_be_read_while_a_job_runs(jobs):
+    reported, proceed = threading.Event(), threading.Event()
 
     def work(job: Job) -> str:
         job.report("half")
         reported.set()
-        go_on.wait(5)
+        proceed.wait(5)
         return "whole"
 
     job = jobs.submit("slow", work)
     assert reported.wait(5)
     assert (job.partial, job.result, job.status) == ("half", None, JobStatus.RUNNING)
-    go_on.set()
+    proceed.set()
     assert job.wait(5)
     assert job.result == "whole"
 
 
-def _blocked(started: threading.Event, go_on: threading.Event):
+def _blocking_work(started: threading.Event, proceed: threading.Event):
     def work(job: Job) -> str:
         started.set()
-        go_on.wait(5)
+        proceed.wait(5)
         job.check()
         return "answer"
 
     return work
 
 
-def test_moving_on_cancels_jobs_without_viewers(jobs):
-    started, go_on = threading.Event(), threading.Event()
-    old = jobs.submit("old", _blocked(started, go_on), slot="page")
+def test_a_new_job_in_a_slot_cancels_the_abandoned_one(jobs):
+    started, proceed = threading.Event(), threading.Event()
+    old = jobs.submit("old", _blocking_work(started, proceed), slot="page")
     assert started.wait(5)
     new = jobs.submit("new", lambda job: "new answer", slot="page")
-    go_on.set()
+    proceed.set()
     assert new.wait(5)
     assert old.status is JobStatus.CANCELLED
     assert new.result == "new answer"
@@ -68,57 +68,60 @@ def test_moving_on_cancels_jobs_without_viewers(jobs):
     assert retried.result == "second try"
 
 
-def test_job_with_another_viewer_continues(jobs):
-    started, go_on = threading.Event(), threading.Event()
-    first = jobs.submit("shared", _blocked(started, go_on), slot="first viewer")
-    assert jobs.submit("shared", _blocked(started, go_on), slot="second viewer") is first
-    assert [first.is_held_by(f"{which} viewer") for which in ("first", "second", "third")] == [True, True, False]
+def test_a_job_that_another_viewer_waits_for_keeps_running(jobs):
+    started, proceed = threading.Event(), threading.Event()
+    shared = jobs.submit("shared", _blocking_work(started, proceed), slot="first viewer")
+    assert jobs.submit("shared", _blocking_work(started, proceed), slot="second viewer") is shared
+    assert [shared.is_held_by(f"{viewer} viewer") for viewer in ("first", "second", "third")] == [True, True, False]
     jobs.submit("other", lambda job: None, slot="first viewer")
-    go_on.set()
-    assert first.wait(5)
-    assert first.result == "answer"
+    proceed.set()
+    assert shared.wait(5)
+    assert shared.result == "answer"
 
 
 def test_all_slots_of_a_kind_are_released_at_once(jobs):
-    started, go_on = threading.Event(), threading.Event()
-    begun = [jobs.submit("of nobody", _blocked(started, go_on))]
+    started, proceed = threading.Event(), threading.Event()
+    submitted = [jobs.submit("of nobody", _blocking_work(started, proceed))]
     assert started.wait(5)
-    begun += [jobs.submit(key, lambda job: "answer", slot=(key, 1)) for key in ("first", "second")]
-    shared_job = jobs.submit("of both", lambda job: "answer", slot=("of both", 1))
+    submitted += [jobs.submit(key, lambda job: "answer", slot=(key, 1)) for key in ("first", "second")]
+    in_two_slots = jobs.submit("of both", lambda job: "answer", slot=("of both", 1))
     jobs.submit("of both", lambda job: "answer", slot=("of both", 2))
     jobs.release_all(lambda slot: slot[1] == 1)
-    go_on.set()
-    assert all(job.wait(5) for job in (*begun, shared_job))
-    statuses = [job.status for job in (*begun, shared_job)]
+    proceed.set()
+    assert all(job.wait(5) for job in (*submitted, in_two_slots))
+    statuses = [job.status for job in (*submitted, in_two_slots)]
     assert statuses == [JobStatus.DONE, JobStatus.CANCELLED, JobStatus.CANCELLED, JobStatus.DONE]
 
 
-def test_waiting_job_can_be_cancelled(jobs):
-    started, go_on = threading.Event(), threading.Event()
-    jobs.submit("first", _blocked(started, go_on))
+def test_a_queued_job_can_be_cancelled_before_it_starts(jobs):
+    started, proceed = threading.Event(), threading.Event()
+    jobs.submit("first", _blocking_work(started, proceed))
     assert started.wait(5)
-    waiting = jobs.submit("second", lambda job: pytest.fail("must not run"))
-    waiting.cancel()
-    go_on.set()
-    assert waiting.wait(5)
-    assert waiting.status is JobStatus.CANCELLED
+    queued = jobs.submit("second", lambda job: pytest.fail("must not run"))
+    queued.cancel()
+    proceed.set()
+    assert queued.wait(5)
+    assert queued.status is JobStatus.CANCELLED
 
 
-def test_failure_is_reported_in_words_and_retried(jobs):
-    def refuse(job: Job) -> None:
+def test_a_failure_is_reported_and_the_next_submit_retries(jobs):
+    def raise_input_error(job: Job) -> None:
         raise InputError("That cannot be.")
 
-    def stumble(job: Job) -> None:
+    def raise_unexpected_error(job: Job) -> None:
         raise ZeroDivisionError("by nought")
 
-    for work, words in ((refuse, "That cannot be."), (stumble, "ZeroDivisionError: by nought")):
+    for work, message in (
+        (raise_input_error, "That cannot be."),
+        (raise_unexpected_error, "ZeroDivisionError: by nought"),
+    ):
         job = jobs.submit("key", work)
         assert job.wait(5)
-        assert (job.status, job.error) == (JobStatus.FAILED, words)
+        assert (job.status, job.error) == (JobStatus.FAILED, message)
     assert jobs.submit("key", lambda job: 1).wait(5)
 
 
-def test_memory_is_capped():
+def test_the_number_of_remembered_jobs_is_capped():
     jobs = Jobs(capacity=3)
     for number in range(10):
         assert jobs.submit(number, lambda job: None).wait(5)
@@ -134,15 +137,15 @@ def test_bad_sizes_are_refused():
         Jobs(workers=0)
 
 
-def test_registry_is_shared_per_process():
+def test_there_is_one_registry_per_process():
     assert shared_jobs() is shared_jobs()
 
 
-def test_caller_may_be_garbage_collected_during_registry_calls(jobs):
-    go_on = threading.Event()
-    first = jobs.submit("first", lambda job: go_on.wait(5), slot="gone")
-    with jobs._lock:  # as when the garbage collector runs within a call
+def test_a_slot_can_be_released_while_the_registry_is_locked(jobs):
+    proceed = threading.Event()
+    first = jobs.submit("first", lambda job: proceed.wait(5), slot="gone")
+    with jobs._lock:  # as when the garbage collector runs during a call
         jobs.release("gone")
-    go_on.set()
+    proceed.set()
     assert first.wait(5)
     assert first._cancelled

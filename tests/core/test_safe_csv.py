@@ -1,4 +1,4 @@
-"""Tests of CSV exports: no cell is evaluated as a formula, whatever names people, models and files have."""
+"""Tests of exported CSV: spreadsheets execute no cell, whatever the names of people, models and files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMULAS = ['=HYPERLINK("http://x")', "+cmd|' /C calc'!A0", "-1+1", "@SUM(A1)", 
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_formulas_become_text(text: str):
+def test_formulas_are_written_as_text(text: str):
     out = io.StringIO(newline="")
     safe_csv.Writer(out).writerows([[text, 1.5], ["plain", text]])
     out.seek(0)
@@ -27,12 +27,12 @@ def test_numbers_and_other_text_are_unchanged(content: object):
     assert safe_csv.cell(content) == content
 
 
-def test_all_csv_exports_use_this_module():
-    """No other module writes text to CSV by csv.writer, by pandas without safe cells, or by hand."""
-    writers = {}
+def test_all_exports_use_safe_csv():
+    """No other module writes CSV, by csv.writer or by pandas without safe cells."""
+    csv_modules = {}
     for path in [*(ROOT / "map_core").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]:
         source = path.read_text(encoding="utf-8")
         if path.name != "safe_csv.py" and re.search(r"csv\.(writer|DictWriter)\(|\.to_csv\(", source):
-            writers[path.name] = source
-    assert list(writers) == ["export.py"]
-    assert "frame.map(safe_csv.cell).to_csv(" in writers["export.py"]
+            csv_modules[path.name] = source
+    assert list(csv_modules) == ["export.py"]
+    assert "frame.map(safe_csv.cell).to_csv(" in csv_modules["export.py"]

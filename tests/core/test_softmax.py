@@ -1,4 +1,4 @@
-"""Tests of the softmax over candidates: by hand, at the extremes, and against scipy."""
+"""Tests of the softmax over candidates: cases by hand, extreme scores, and scipy as reference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from map_core.core.softmax import softmax
 
 
 def test_two_candidates_by_hand():
-    # Two scores, log 3 apart: a quarter and three quarters; log 2 - H(1/4) nats of log 2 at the most.
+    # Two scores, log 3 apart: a quarter and three quarters; the KL is log 2 - H(1/4) nats, of at most log 2.
     distribution = softmax(np.array([0.0, np.log(3.0)]))
     assert distribution.probabilities == pytest.approx([0.25, 0.75])
     assert distribution.order.tolist() == [1, 0]
@@ -22,7 +22,7 @@ def test_two_candidates_by_hand():
     assert distribution.standard_error(np.array([4.0, 8.0])) == pytest.approx(np.hypot(0.25 * 3, 0.75 * 1))
 
 
-def test_equal_scores_spend_nothing():
+def test_equal_scores_cost_nothing():
     even = softmax(np.zeros(2))
     assert (even.effective_sample_size, even.kl) == (pytest.approx(2.0), pytest.approx(0.0))
     assert even.order.tolist() == [0, 1]
@@ -30,8 +30,8 @@ def test_equal_scores_spend_nothing():
 
 def test_large_scores_do_not_overflow():
     assert softmax(np.array([0.0, 1e6])).probabilities.tolist() == [0.0, 1.0]
-    far = softmax(np.array([-1e6, -1e6 - 1.0]))
-    assert far.probabilities == pytest.approx(scipy_softmax([0.0, -1.0]))
+    far_below_zero = softmax(np.array([-1e6, -1e6 - 1.0]))
+    assert far_below_zero.probabilities == pytest.approx(scipy_softmax([0.0, -1.0]))
 
 
 @pytest.mark.parametrize("seed", range(20))

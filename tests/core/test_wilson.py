@@ -1,4 +1,4 @@
-"""Tests of Wilson's interval: against scipy, at shares 0 and 1, and for ties."""
+"""Tests of Wilson's interval: scipy as reference, its ends, and ties."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_tie_counts_half():
     assert wilson_interval(1, 3)[0] < low < wilson_interval(2, 3)[0]
 
 
-def test_intervals_of_shares_0_and_1_stay_within_bounds():
+def test_intervals_of_shares_of_0_and_1_stay_within_0_and_1():
     assert wilson_interval(0, 7)[0] == 0.0
     assert 1.0 - 1e-12 < wilson_interval(7, 7)[1] <= 1.0
 

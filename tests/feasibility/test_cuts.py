@@ -22,7 +22,7 @@ from map_core.feasibility.reply_distributions import reply_probabilities, tail_e
 from map_core.oracle import MemoryOracle
 from map_core.solver.newton import Solution, Status, solve
 from tests.lazy import LazyModule
-from tests.palettes.test_target_columns import aimed, table_of
+from tests.palettes.test_target_columns import table_from_rewards, with_targets
 from tests.tables import make_table
 
 cvxpy = LazyModule("cvxpy")
@@ -47,7 +47,7 @@ def levels_of(table: RewardTable, **above: float) -> np.ndarray:
 
 def test_a_tail_by_hand():
     # Without the demand the worst reply's probability grows from 1/3 to 0.45; with the tail kept it is 1/3.
-    table = table_of([[0, 1], [1, 0], [2, 1]], [3])
+    table = table_from_rewards([[0, 1], [1, 0], [2, 1]], [3])
     levels = np.array([np.nan, 0.9])
     without_tail = solve(MemoryOracle.of(table), MemoryOracle.of(table).standardise(levels))
     assert without_tail.kl == pytest.approx(0.149697, abs=1e-6)
@@ -210,7 +210,7 @@ def test_threshold_of_a_worst_mean_is_as_cheap_as_the_best_of_a_grid(seed: int):
 def test_a_worst_mean_that_few_thresholds_allow_is_found(seed: int, share_of_highest: float):
     rewards = np.random.default_rng(seed).normal(size=(40, 2))
     rewards[:, 1] = 0.6 * rewards[:, 1] - 0.8 * rewards[:, 0]
-    table = table_of(rewards, [20, 20])
+    table = table_from_rewards(rewards, [20, 20])
     oracle = MemoryOracle.of(table)
     highest = AttainableLevels(oracle).highest(np.full(2, np.nan), 1)
     levels = np.array([np.nan, oracle.base[1] + share_of_highest * highest * oracle.scale[1]])
@@ -240,7 +240,7 @@ def test_two_worst_mean_floors_and_a_tail_beside_its_own_column():
 
 
 def test_constant_value_below_its_target_needs_a_single_round():
-    table = table_of([[0, 1], [1, 1], [0, 1], [1, 1]], [2, 2])
+    table = table_from_rewards([[0, 1], [1, 1], [0, 1], [1, 1]], [2, 2])
     cut = with_demands(table, MemoryOracle.of(table), np.array([0.5, 2.0]), Demands(mix=0.1))
     assert cut.settled
     assert cut.rounds == 1
@@ -248,10 +248,10 @@ def test_constant_value_below_its_target_needs_a_single_round():
 
 
 def test_share_of_all_replies_changes_nothing_despite_rounding():
-    table = table_of(np.random.default_rng(0).normal(size=(13, 2)), [2, 4, 3, 2, 2])
+    table = table_from_rewards(np.random.default_rng(0).normal(size=(13, 2)), [2, 4, 3, 2, 2])
     costs = []
     for all_targets in ({"kindness": "+0.3sd"}, {"kindness": "+0.3sd", "humor>=-10": 1.0}):
-        wider, oracle, targets = aimed(table, all_targets)
+        wider, oracle, targets = with_targets(table, all_targets)
         if len(all_targets) == 2:
             assert 0 < targets[2] < 1e-12
             share_only = np.where(np.arange(3) == 2, targets, np.nan)

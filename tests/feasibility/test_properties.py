@@ -29,7 +29,7 @@ BOUNDARY_TOLERANCE = 3e-7
 EXAMPLES_FACTOR = float(os.environ.get("ODD_TABLES", "1"))
 
 
-def check(examples: int):
+def scaled_examples(examples: int):
     return settings(max_examples=max(round(examples * EXAMPLES_FACTOR), 1))
 
 
@@ -38,7 +38,7 @@ def all_finite(*arrays: object) -> bool:
 
 
 @pytest.mark.slow
-@check(300)
+@scaled_examples(300)
 @given(odd_tables())
 def test_margin_and_solvers_agree_with_the_linear_program(odd: OddTable):
     oracle, rows = odd.oracle, odd.targets(3)
@@ -67,7 +67,7 @@ def test_margin_and_solvers_agree_with_the_linear_program(odd: OddTable):
             assert batch.kl[row] == pytest.approx(result.kl, abs=1e-7)
 
 
-@check(150)
+@scaled_examples(150)
 @given(odd_tables(most_values=6))
 def test_verdicts_and_nearest_palettes(odd: OddTable):
     targets = odd.targets(1)[0]
@@ -85,7 +85,7 @@ def test_verdicts_and_nearest_palettes(odd: OddTable):
         assert odd.true_margin(nearest.targets) > -BOUNDARY_TOLERANCE
 
 
-@check(160)
+@scaled_examples(160)
 @given(odd_tables(most_values=6), st.sampled_from([0.0, 1e-12, 1e-3, 0.3, 50.0]))
 def test_a_budget_ends_a_solve_only_where_targets_cost_more(odd: OddTable, budget: float):
     """A budget ends a solve early only where the targets cost more; one beyond log K never does."""
@@ -110,7 +110,7 @@ def test_a_budget_ends_a_solve_only_where_targets_cost_more(odd: OddTable, budge
 
 
 @pytest.mark.slow
-@check(100)
+@scaled_examples(100)
 @given(odd_tables(), st.sampled_from([0.0, 1e-300, 1.0, 1e4, 1e8, 1e150]))
 def test_moments_of_huge_weights_stay_finite_and_within_the_replies(odd: OddTable, size: float):
     """Moments stay finite and within the replies, however large the weights."""

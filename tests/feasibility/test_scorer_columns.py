@@ -22,7 +22,7 @@ from map_core.solver.newton import solve
 from map_core.text.protections import beside_sentences, with_column_names
 from tests.feasibility.test_cuts import cut_of, levels_of, primal
 from tests.lazy import LazyModule
-from tests.palettes.test_target_columns import table_of
+from tests.palettes.test_target_columns import table_from_rewards
 from tests.tables import make_table
 
 cvxpy = LazyModule("cvxpy")
@@ -30,7 +30,7 @@ TWO_SCORERS = Demands(scorers=(("humor", ("positivity",)),))
 
 
 def test_two_independent_scorers_by_hand():
-    table = table_of([[0, 0], [0, 1], [1, 0], [1, 1]], [4])
+    table = table_from_rewards([[0, 0], [0, 1], [1, 0], [1, 1]], [4])
     first, second = table.values
     levels = np.array([0.75, np.nan])
     cut, solution = cut_of(table, levels, Demands(scorers=((first, (second,)),)))

@@ -23,12 +23,12 @@ def oracle_of(table: PlainTable, **settings: int) -> MemoryOracle:
 
 def test_two_replies_by_hand():
     oracle = MemoryOracle(np.array([[0.0], [1.0]]), np.array([0, 2]), ("humor",), Form.PER_PROMPT)
-    # The standard deviation is 1/2, so z is -1 and 1 and A(x) = log cosh x.
-    at = oracle.moments(np.array([0.5]))
+    # Half a point is one standard deviation, so z is -1 and 1 and A(x) = log cosh x.
+    moments = oracle.moments(np.array([0.5]))
     assert oracle.base[0] == oracle.scale[0] == 0.5
-    assert at.log_normaliser == pytest.approx(np.log(np.cosh(0.5)), abs=1e-15)
-    assert at.levels[0] == pytest.approx(np.tanh(0.5), abs=1e-15)
-    assert at.covariance[0, 0] == pytest.approx(1 - np.tanh(0.5) ** 2, abs=1e-15)
+    assert moments.log_normaliser == pytest.approx(np.log(np.cosh(0.5)), abs=1e-15)
+    assert moments.levels[0] == pytest.approx(np.tanh(0.5), abs=1e-15)
+    assert moments.covariance[0, 0] == pytest.approx(1 - np.tanh(0.5) ** 2, abs=1e-15)
     assert oracle.best(np.array([1.0]))[0] == 1.0
     # P = (1 + tanh(x)) / 2 and (1 - tanh(x)) / 2, so 1 / sum P^2 = 2 / (1 + tanh(x)^2).
     assert oracle.effective_sample_size(np.array([0.5])).per_prompt == pytest.approx(2 / (1 + np.tanh(0.5) ** 2))
@@ -36,7 +36,7 @@ def test_two_replies_by_hand():
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", CASES)
-def test_laws_in_one_block(law: Law, name: str):
+def test_the_laws_hold_in_one_block(law: Law, name: str):
     law(oracle_of(CASES[name]), CASES[name])
 
 
@@ -44,7 +44,7 @@ def test_laws_in_one_block(law: Law, name: str):
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("threads", [1, 3])
-def test_laws_over_many_blocks_and_threads(law: Law, name: str, threads: int, monkeypatch: pytest.MonkeyPatch):
+def test_the_laws_hold_over_many_blocks_and_threads(law: Law, name: str, threads: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "BLOCK", 128)
     monkeypatch.setattr("map_core.oracle.block.SMALL", 0)
     monkeypatch.setattr("map_core.oracle.block.TILTED", 100)
@@ -53,7 +53,7 @@ def test_laws_over_many_blocks_and_threads(law: Law, name: str, threads: int, mo
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", [name for name in CASES if "any size" not in name])
-def test_laws_in_single_precision(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
+def test_the_laws_hold_in_single_precision(law: Law, name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "BLOCK", 200)
     table = replace(CASES[name], rewards=CASES[name].rewards.astype(np.float32))
     oracle = oracle_of(table, threads=1)
@@ -61,12 +61,12 @@ def test_laws_in_single_precision(law: Law, name: str, monkeypatch: pytest.Monke
     law(oracle, table)
 
 
-def test_results_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch):
+def test_many_blocks_agree_with_one_block(monkeypatch: pytest.MonkeyPatch):
     table = CASES["ragged"]
-    one_block = oracle_of(table)
+    in_one_block = oracle_of(table)
     monkeypatch.setattr(memory, "BLOCK", 40)
     x = np.array([1.0, 0.5, 0.0, 2.0])
-    assert_close(oracle_of(table).moments(x).covariance, one_block.moments(x).covariance, one_block, 1e-3)
+    assert_close(oracle_of(table).moments(x).covariance, in_one_block.moments(x).covariance, in_one_block, 1e-3)
 
 
 def test_threads_share_an_oracle(monkeypatch: pytest.MonkeyPatch):
@@ -81,7 +81,7 @@ def test_threads_share_an_oracle(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_still_answers(monkeypatch: pytest.MonkeyPatch):
+def test_an_oracle_works_in_a_forked_process(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "BLOCK", 64)
     oracle = oracle_of(CASES["ragged"], threads=2)
     oracle.moments(np.ones(4))
@@ -92,7 +92,7 @@ def test_a_forked_process_still_answers(monkeypatch: pytest.MonkeyPatch):
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_redundant_values_are_detected_on_a_subsample_or_the_table(monkeypatch: pytest.MonkeyPatch):
+def test_redundant_values_are_detected(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "BLOCK", 64)
     even = CASES["even"]
     redundant = replace(even, rewards=np.column_stack([even.rewards, even.rewards[:, 0] + even.rewards[:, 1]]))
@@ -104,25 +104,25 @@ def test_a_small_table_has_no_subsample():
     assert oracle_of(CASES["even"]).subsample(1 / 8) is None
 
 
-def test_form_of_the_table_is_the_default():
+def test_the_form_is_that_of_the_table_unless_given():
     assert MemoryOracle.of(make_table()).form is Form.PER_PROMPT
     assert MemoryOracle.of(make_table(), Form.POOLED).form is Form.POOLED
     assert MemoryOracle.of(make_table(candidates=1)).form is Form.POOLED
 
 
-def test_form_may_be_given_by_name():
+def test_a_form_may_be_given_as_text():
     table = CASES["even, pooled"]
     oracle = MemoryOracle(table.rewards, table.offsets, table.values, "pooled")  # type: ignore[arg-type]
     assert oracle.form is Form.POOLED
 
 
-def test_per_prompt_form_needs_several_replies():
+def test_the_per_prompt_form_needs_two_replies():
     with pytest.raises(InputError, match="two replies or more"):
         MemoryOracle.of(make_table(candidates=1), Form.PER_PROMPT)
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_highest_and_lowest_levels_are_those_of_the_best_and_worst_replies(form: Form):
+def test_the_highest_and_lowest_levels_are_those_of_the_best_and_worst_replies(form: Form):
     # Two prompts with the rewards 0, 1 and 4 and 2, 3: their own worst and best on average, or those of all replies.
     rewards = np.array([[0.0, 7.0], [1.0, 7.0], [4.0, 7.0], [2.0, 7.0], [3.0, 7.0]])
     oracle = MemoryOracle(rewards, np.array([0, 3, 5]), ("humor", "constant"), form)

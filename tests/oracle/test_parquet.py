@@ -21,12 +21,14 @@ from map_core.testing.plain_tables import CASES, PlainTable
 from tests.tables import make_table
 
 
-def write(table: PlainTable, path: Path, rows: int = 7, texts: bool = False, kind: type = np.float64) -> Path:
-    """Write a table to a file with this many rows per row group."""
+def write_parquet(
+    table: PlainTable, path: Path, rows: int = 7, text_ids: bool = False, dtype: type = np.float64
+) -> Path:
+    """Write the table to a file with ``rows`` rows per row group and return its path."""
     prompt = np.repeat(np.arange(table.prompts), table.counts)
-    names = pa.array([f"prompt {i}" for i in prompt]) if texts else pa.array(prompt)
-    columns = {"prompt_id": names} | {
-        name: pa.array(table.rewards[:, j].astype(kind)) for j, name in enumerate(table.values)
+    prompt_ids = pa.array([f"prompt {i}" for i in prompt]) if text_ids else pa.array(prompt)
+    columns = {"prompt_id": prompt_ids} | {
+        name: pa.array(table.rewards[:, j].astype(dtype)) for j, name in enumerate(table.values)
     }
     pq.write_table(pa.table(columns), path, row_group_size=rows)
     return path
@@ -34,7 +36,7 @@ def write(table: PlainTable, path: Path, rows: int = 7, texts: bool = False, kin
 
 @pytest.fixture
 def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read batches of about twenty rows, so that prompts cross batches and row groups."""
+    """Limit batches to about twenty rows, so that prompts cross batches and row groups."""
     monkeypatch.setattr("map_core.oracle.parquet.BLOCK", 16)
     monkeypatch.setattr("map_core.oracle.parquet.LEAST_ROWS", 16)
 
@@ -46,7 +48,7 @@ def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_laws_in_small_batches(law: Law, name: str, tmp_path: Path, few_rows: None):
     table = CASES[name]
-    path = write(table, tmp_path / "table.parquet", texts=name == "ragged")
+    path = write_parquet(table, tmp_path / "table.parquet", text_ids=name == "ragged")
     law(ParquetOracle(path, table.values, table.form, threads=1), table)
 
 
@@ -54,13 +56,13 @@ def test_laws_in_small_batches(law: Law, name: str, tmp_path: Path, few_rows: No
 @pytest.mark.parametrize("name", ["even", "ragged", "ragged, pooled"])
 def test_laws_in_one_batch_of_float32_on_threads(law: Law, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("map_core.oracle.memory.BLOCK", 64)
-    narrow = CASES[name].rewards.astype(np.float32)
-    table = PlainTable(narrow, CASES[name].offsets, CASES[name].form)
-    path = write(table, tmp_path / "table.parquet", rows=1000, kind=np.float32)
+    rewards = CASES[name].rewards.astype(np.float32)
+    table = PlainTable(rewards, CASES[name].offsets, CASES[name].form)
+    path = write_parquet(table, tmp_path / "table.parquet", rows=1000, dtype=np.float32)
     law(ParquetOracle(path, None, table.form, threads=2), table)
 
 
-def test_laws_on_generated_tables(tmp_path: Path):
+def test_a_saved_reward_table_can_be_opened(tmp_path: Path):
     table = make_table()
     table_format.save(table, tmp_path / "table.parquet")
     oracle, expected = ParquetOracle(tmp_path / "table.parquet"), MemoryOracle.of(table)
@@ -71,7 +73,7 @@ def test_laws_on_generated_tables(tmp_path: Path):
 
 def test_a_solve_is_the_same_as_in_memory(tmp_path: Path, few_rows: None):
     table = CASES["even"]
-    path = write(table, tmp_path / "table.parquet")
+    path = write_parquet(table, tmp_path / "table.parquet")
     d = np.array([0.3, 0.2, 0.4])
     solution = solve(ParquetOracle(path, table.values), d)
     expected = solve(MemoryOracle(table.rewards, table.offsets, table.values, table.form), d)
@@ -79,23 +81,23 @@ def test_a_solve_is_the_same_as_in_memory(tmp_path: Path, few_rows: None):
     np.testing.assert_allclose(solution.weights, expected.weights, atol=1e-8)
 
 
-def test_starting_points_come_from_the_subsample_in_memory(tmp_path: Path, few_rows: None):
+def test_a_subsample_is_an_oracle_in_memory(tmp_path: Path, few_rows: None):
     table = CASES["even"]
-    oracle = ParquetOracle(write(table, tmp_path / "table.parquet"), table.values)
-    part = oracle.subsample(1 / 8)
-    assert isinstance(part, MemoryOracle)
-    assert part.prompts < oracle.prompts
+    oracle = ParquetOracle(write_parquet(table, tmp_path / "table.parquet"), table.values)
+    subsample = oracle.subsample(1 / 8)
+    assert isinstance(subsample, MemoryOracle)
+    assert subsample.prompts < oracle.prompts
     assert oracle.subsample(1.0) is None
 
 
-def test_any_column_can_identify_prompts(tmp_path: Path):
-    turns = pa.table({"turn": ["a", "a", "b"], "kindness": pa.array([1.0, 2.0, 3.0], pa.float32())})
-    pq.write_table(turns, tmp_path / "t.parquet", use_dictionary=["turn"])
+def test_any_column_can_identify_the_prompts(tmp_path: Path):
+    data = pa.table({"turn": ["a", "a", "b"], "kindness": pa.array([1.0, 2.0, 3.0], pa.float32())})
+    pq.write_table(data, tmp_path / "t.parquet", use_dictionary=["turn"])
     oracle = ParquetOracle(tmp_path / "t.parquet", prompt="turn")
     assert (oracle.prompts, oracle.replies, oracle.values) == (2, 3, ("kindness",))
 
 
-def refused(path: Path, data: dict[str, object], message: str, **settings: object) -> None:
+def assert_refused(path: Path, data: dict[str, object], message: str, **settings: object) -> None:
     pq.write_table(pa.table(data), path)
     with pytest.raises(InputError, match=message):
         ParquetOracle(path, **settings)  # type: ignore[arg-type]
@@ -104,19 +106,21 @@ def refused(path: Path, data: dict[str, object], message: str, **settings: objec
 def test_invalid_files_are_refused(tmp_path: Path):
     path = tmp_path / "t.parquet"
     ids = ["a", "a", "b", "b"]
-    refused(path, {"prompt_id": ["a", "b", "b", "a"], "v": [1.0, 2, 3, 4]}, r"Row 4 .* sort the file by 'prompt_id'")
-    refused(path, {"prompt_id": ids, "v": [1.0, 2.0, np.nan, 4.0]}, r"row 3, value 'v' \(nan\)")
-    refused(path, {"prompt_id": ids, "v": [1.0, 2.0, 3.0, None]}, "row 4, value 'v'")
-    refused(path, {"prompt_id": ids, "v": [np.inf, 2.0, 3.0, 1.0]}, "row 1, value 'v'")
-    refused(path, {"prompt_id": ["a", None, "b", "b"], "v": [1.0, 2, 3, 4]}, "Row 2 .* names no prompt")
-    refused(path, {"prompt_id": ids, "v": [1.0, 2, 3, 4]}, "lacks the column 'w'", values=["w"])
-    refused(path, {"prompt_id": ids, "v": [1.0, 2, 3, 4]}, "different names; got v, v", values=["v", "v"])
-    refused(path, {"prompt_id": ids, "v": ids}, "holds string, not numbers", values=["v"])
-    refused(path, {"prompt_id": ids, "v": ids}, "no column of numbers")
-    refused(path, {"v": [1.0]}, "lacks the column 'prompt_id'")
-    refused(path, {"prompt_id": pa.array([], pa.string()), "v": pa.array([], pa.float64())}, "no rows")
-    refused(path, {"prompt_id": ["a", "b"], "v": [1.0, 2.0]}, "two replies or more")
-    refused(path, {"prompt_id": ids, "v": [1.0, 2, 3, 4]}, "Allow at least", memory=10_000)
+    assert_refused(
+        path, {"prompt_id": ["a", "b", "b", "a"], "v": [1.0, 2, 3, 4]}, r"Row 4 .* sort the file by 'prompt_id'"
+    )
+    assert_refused(path, {"prompt_id": ids, "v": [1.0, 2.0, np.nan, 4.0]}, r"row 3, value 'v' \(nan\)")
+    assert_refused(path, {"prompt_id": ids, "v": [1.0, 2.0, 3.0, None]}, "row 4, value 'v'")
+    assert_refused(path, {"prompt_id": ids, "v": [np.inf, 2.0, 3.0, 1.0]}, "row 1, value 'v'")
+    assert_refused(path, {"prompt_id": ["a", None, "b", "b"], "v": [1.0, 2, 3, 4]}, "Row 2 .* names no prompt")
+    assert_refused(path, {"prompt_id": ids, "v": [1.0, 2, 3, 4]}, "lacks the column 'w'", values=["w"])
+    assert_refused(path, {"prompt_id": ids, "v": [1.0, 2, 3, 4]}, "different names; got v, v", values=["v", "v"])
+    assert_refused(path, {"prompt_id": ids, "v": ids}, "holds string, not numbers", values=["v"])
+    assert_refused(path, {"prompt_id": ids, "v": ids}, "no column of numbers")
+    assert_refused(path, {"v": [1.0]}, "lacks the column 'prompt_id'")
+    assert_refused(path, {"prompt_id": pa.array([], pa.string()), "v": pa.array([], pa.float64())}, "no rows")
+    assert_refused(path, {"prompt_id": ["a", "b"], "v": [1.0, 2.0]}, "two replies or more")
+    assert_refused(path, {"prompt_id": ids, "v": [1.0, 2, 3, 4]}, "Allow at least", memory=10_000)
     path.write_bytes(b"no parquet")
     with pytest.raises(InputError, match="not a Parquet file"):
         ParquetOracle(path)
@@ -124,18 +128,20 @@ def test_invalid_files_are_refused(tmp_path: Path):
         ParquetOracle(tmp_path / "none.parquet")
 
 
-def test_prompt_too_large_for_memory_is_refused(tmp_path: Path, few_rows: None):
-    refused(tmp_path / "t.parquet", {"prompt_id": ["a"] * 5000, "v": np.arange(5000.0)}, "more replies than the memory")
+def test_a_prompt_with_more_replies_than_fit_in_memory_is_refused(tmp_path: Path, few_rows: None):
+    assert_refused(
+        tmp_path / "t.parquet", {"prompt_id": ["a"] * 5000, "v": np.arange(5000.0)}, "more replies than the memory"
+    )
 
 
-def test_a_file_that_changes_is_refused(tmp_path: Path):
-    path = write(CASES["even"], tmp_path / "t.parquet")
+def test_a_file_changed_after_opening_is_refused(tmp_path: Path):
+    path = write_parquet(CASES["even"], tmp_path / "t.parquet")
     oracle = ParquetOracle(path)
     os.utime(path, (1, 1))
     with pytest.raises(InputError, match="was changed"):
         oracle.moments(np.zeros(3))
 
 
-def test_pooled_form_accepts_single_replies(tmp_path: Path):
-    path = write(CASES["one reply a prompt, pooled"], tmp_path / "t.parquet")
+def test_the_pooled_form_accepts_single_replies(tmp_path: Path):
+    path = write_parquet(CASES["one reply a prompt, pooled"], tmp_path / "t.parquet")
     assert ParquetOracle(path, form=Form.POOLED).prompts == 200

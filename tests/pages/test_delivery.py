@@ -25,7 +25,7 @@ from map_core.text.tuning_evidence import study_sentence
 from map_core.tuning.check import LOG_RATIOS, check_tuned
 from tests.pages.app_script import APP, page_text
 from tests.tables import make_table
-from tests.text.test_tuning_evidence import study
+from tests.text.test_tuning_evidence import make_study
 
 
 @pytest.fixture
@@ -53,20 +53,20 @@ def test_the_shipped_study_is_of_the_embedded_table(monkeypatch):
     app = page()
     assert not app.exception
     assert not app.warning
-    study = studies.load(SHIPPED)
-    assert len(app.selectbox(key="evidence_number").options) == len(study.graded.asked)
+    make_study = studies.load(SHIPPED)
+    assert len(app.selectbox(key="evidence_number").options) == len(make_study.graded.asked)
     first = app.selectbox(key="evidence_number").value
-    targets = np.isfinite(study.graded.asked).sum(axis=1)
-    assert study.graded.mostly_reachable[first]
-    assert targets[first] == targets[study.graded.mostly_reachable].max(), (
+    targets = np.isfinite(make_study.graded.asked).sum(axis=1)
+    assert make_study.graded.mostly_reachable[first]
+    assert targets[first] == targets[make_study.graded.mostly_reachable].max(), (
         "the palette with the most targets comes first"
     )
-    assert (study.graded.candidates, study.graded.prompts, len(study.random.asked)) == (16, 128, 50)
+    assert (make_study.graded.candidates, make_study.graded.prompts, len(make_study.random.asked)) == (16, 128, 50)
     # The figures of the README.
-    assert study.graded.way(study.graded.realised) > 0.95
-    assert study.graded.way(study.graded.realised, capped=True) > 0.95
-    assert 0.85 <= np.nanmean(study.graded.inside) <= 0.95
-    assert study.random.improved.mean() >= 0.9
+    assert make_study.graded.way(make_study.graded.realised) > 0.95
+    assert make_study.graded.way(make_study.graded.realised, capped=True) > 0.95
+    assert 0.85 <= np.nanmean(make_study.graded.inside) <= 0.95
+    assert make_study.random.improved.mean() >= 0.9
 
 
 def test_demands_beyond_averages_are_promised_too(place):
@@ -106,8 +106,8 @@ def test_promises_of_a_server_are_shown(place):
 
 def test_a_study_beside_the_open_table_is_shown(place, monkeypatch):
     table, fresh = table_format.load(place / "table.parquet"), make_table(prompts=16, candidates=8, seed=6)
-    study = run_study(table, fresh, halvings=1, random=2)
-    studies.save(study, place / "table.delivery.json")
+    make_study = run_study(table, fresh, halvings=1, random=2)
+    studies.save(make_study, place / "table.delivery.json")
 
     def no_descriptors(path: Path) -> None:
         raise InputError(f"{path} holds no study of delivery (Too many open files).")
@@ -119,7 +119,7 @@ def test_a_study_beside_the_open_table_is_shown(place, monkeypatch):
     assert not app.exception
     assert not app.warning
     assert "of 16 prompts" in page_text(app)
-    assert len(app.selectbox(key="evidence_number").options) == len(study.graded.asked)
+    assert len(app.selectbox(key="evidence_number").options) == len(make_study.graded.asked)
     app.selectbox(key="evidence_number").set_value(4).run()
     assert not app.exception
 
@@ -183,15 +183,15 @@ def test_the_study_of_the_embedded_table_is_a_figure_and_a_table(place, monkeypa
     monkeypatch.setenv(catalog.SETTING, str(place / "kept"))
     monkeypatch.setattr(tuning_study, "SHIPPED", place / "tuning_study.json")
     assert "Nothing has been measured over a set of palettes yet" in page_text(page())
-    tuning_study.keep_study(study(), place / "tuning_study.json", sha256_of(DEFAULT_TABLE))
+    tuning_study.keep_study(make_study(), place / "tuning_study.json", sha256_of(DEFAULT_TABLE))
 
     def no_descriptors(*arguments: object) -> None:
         raise InputError("The study cannot be read (Too many open files).")
 
     with monkeypatch.context() as short:
         short.setattr(tuning_study, "read_studies", no_descriptors)
-        assert study_sentence(study()) not in page_text(page())
+        assert study_sentence(make_study()) not in page_text(page())
     app = page()  # retried: a transient failure is not cached
     assert not app.exception
-    assert study_sentence(study()) in page_text(app)
-    assert study().command in [code.value for code in app.code]
+    assert study_sentence(make_study()) in page_text(app)
+    assert make_study().command in [code.value for code in app.code]

@@ -1,4 +1,4 @@
-"""Tests of column names of shares and cohorts: their parts, names of values, and invalid names."""
+"""Tests of the names of shares and cohorts: their parts, the values behind them, and names that cannot be parsed."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def test_the_parts_of_a_name(name: str, parts: ColumnName):
 
 
 @pytest.mark.parametrize("name", ["humor", "a>=b", "kind@heart", "wit", "wit>=p20", "humorous", "", "min(wit,1)"])
-def test_names_of_values_and_unknown_names_are_no_columns(name: str):
+def test_names_of_values_and_unknown_names_are_not_columns(name: str):
     assert parse_name(name, VALUES) is None
 
 
-def test_share_below_uses_the_column_of_its_complement():
+def test_a_share_below_a_threshold_has_the_column_of_its_complement():
     below, above = parse_name("humor<p5@Stories", VALUES), parse_name("humor>=p5@Stories", VALUES)
     assert below is not None
     assert above is not None
@@ -43,12 +43,12 @@ def test_share_below_uses_the_column_of_its_complement():
 
 
 @pytest.mark.parametrize("name", ["humor>=", "humor@", "humor>=@Stories", "humor>=p20@"])
-def test_incomplete_name_says_what_is_missing(name: str):
+def test_an_incomplete_name_is_refused_with_what_is_missing(name: str):
     with pytest.raises(InputError, match=r"has no (level|entry)"):
         parse_name(name, VALUES)
 
 
-def test_the_columns_that_weights_name():
+def test_columns_named_by_weights():
     columns = reply_columns(["humor", "humor>=0.5", "min(humor,-1.0)"], ["humor"])
     assert {name: (c.kind, c.threshold) for name, c in columns.items()} == {
         "humor>=0.5": (ColumnKind.SHARE, 0.5),

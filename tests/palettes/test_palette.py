@@ -1,4 +1,4 @@
-"""Tests of a palette as plain data and as an address: round trips, and messages for invalid input."""
+"""Tests of palettes as plain data and as addresses: round trips, and input that is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from map_core.errors import InputError
 from map_core.oracle import MemoryOracle
 from map_core.palettes.palette import ALL, Mode, Palette, Target, locked, standardised
 from map_core.palettes.targets import percentiles
-from tests.feasibility.test_properties import check
+from tests.feasibility.test_properties import scaled_examples
 from tests.tables import VALUES, make_table
 
 LEVELS = st.floats(-1e6, 1e6, allow_nan=False)
@@ -32,15 +32,15 @@ PALETTES = st.builds(Palette, use_case=st.text(max_size=20), targets=st.dictiona
 
 def test_a_palette_as_plain_data():
     palette = Palette("Care", {"humor": Target(70.0, 1.25, locked=True), "kindness": Target(50.0, free=True)})
-    parameters = {
+    data = {
         "use_case": "Care",
         "targets": {
             "humor": {"percentile": 70.0, "level": 1.25, "locked": True},
             "kindness": {"percentile": 50.0, "free": True},
         },
     }
-    assert palette.as_dict() == parameters
-    assert Palette.from_dict(parameters) == palette
+    assert palette.as_dict() == data
+    assert Palette.from_dict(data) == palette
 
 
 def test_a_palette_as_an_address():
@@ -54,49 +54,52 @@ def test_a_palette_as_an_address():
         },
     )
     assert palette.to_query() == {"palette": "a:p70;b:p65.5=0.125!;c:keep", "use": "Care"}
-    back = Palette.from_query(palette.to_query(), ("a", "b", "c", "d"))
-    assert back == palette.with_target("d", Target(50.0, free=True))
+    restored = Palette.from_query(palette.to_query(), ("a", "b", "c", "d"))
+    assert restored == palette.with_target("d", Target(50.0, free=True))
 
 
-def test_palette_without_targets_has_an_address():
-    parameters = Palette(ALL, {"a": Target(70.0, free=True)}).to_query()
-    assert parameters == {"palette": "free"}
-    assert Palette.from_query(parameters, ("a",)) == Palette(ALL, {"a": Target(50.0, free=True)})
+def test_a_palette_without_targets_has_an_address():
+    query = Palette(ALL, {"a": Target(70.0, free=True)}).to_query()
+    assert query == {"palette": "free"}
+    assert Palette.from_query(query, ("a",)) == Palette(ALL, {"a": Target(50.0, free=True)})
     assert Palette.from_query({}, ("a",)).targets["a"].free
 
 
-@check(200)
+@scaled_examples(200)
 @given(PALETTES)
-def test_palette_round_trips_through_json(palette):
-    parameters = palette.as_dict()
-    assert Palette.from_dict(parameters) == palette
-    assert Palette.from_dict(json.loads(json.dumps(parameters))) == palette
+def test_plain_data_survives_a_round_trip_through_json(palette):
+    data = palette.as_dict()
+    assert Palette.from_dict(data) == palette
+    assert Palette.from_dict(json.loads(json.dumps(data))) == palette
 
 
-@check(200)
+@scaled_examples(200)
 @given(PALETTES)
-def test_targets_round_trip_through_an_address(palette):
+def test_an_address_restores_the_targets(palette):
     values = tuple(palette.targets)
-    parameters = palette.to_query()
-    back = Palette.from_query(parameters, values)
-    assert back.use_case == palette.use_case
+    query = palette.to_query()
+    restored = Palette.from_query(query, values)
+    assert restored.use_case == palette.use_case
     for name, target in palette.targets.items():
-        restored = back.targets[name]
-        assert (restored.free, restored.free or restored.locked == target.locked) == (target.free, True)
+        restored_target = restored.targets[name]
+        assert (restored_target.free, restored_target.free or restored_target.locked == target.locked) == (
+            target.free,
+            True,
+        )
         if target.free:
             continue
-        assert restored.keep == target.keep
+        assert restored_target.keep == target.keep
         if not target.keep:
-            assert restored.percentile == pytest.approx(target.percentile, rel=1e-5, abs=1e-5)
+            assert restored_target.percentile == pytest.approx(target.percentile, rel=1e-5, abs=1e-5)
             if target.level is None:
-                assert restored.level is None
+                assert restored_target.level is None
             else:
-                assert restored.level == pytest.approx(target.level, rel=1e-11)
-    # The round trip is idempotent: a link that is opened and shared again stays the same.
-    assert back.to_query() == parameters
+                assert restored_target.level == pytest.approx(target.level, rel=1e-11)
+    # Idempotent: a link that is opened and shared again is the same link.
+    assert restored.to_query() == query
 
 
-def test_level_asked_of_a_value():
+def test_modes_of_a_target():
     assert Target(70.0).mode(50.0) is Mode.AT_LEAST
     assert Target(50.0).mode(50.0) is Mode.AT_LEAST
     assert Target(40.0).mode(50.0) is Mode.MAY_DROP
@@ -110,7 +113,7 @@ def test_moving_a_target_sets_it_and_keeps_its_lock():
     assert before.at(60.0, 2.0) == Target(60.0, 2.0, locked=True)
 
 
-def test_the_mathematics_reads_levels_above_base():
+def test_standardised_levels_are_above_the_base():
     table = make_table()
     oracle, scale = MemoryOracle.of(table), percentiles(table)
     targets = {
@@ -120,15 +123,15 @@ def test_the_mathematics_reads_levels_above_base():
         "positivity": Target(70.0, free=True, locked=True),
     }
     levels = standardised(Palette(ALL, targets), VALUES, oracle, scale)
-    first = (scale.level(0, 70.0) - oracle.base[0]) / oracle.scale[0]
-    np.testing.assert_allclose(levels, [first, 2.0, 0.0, math.nan])
+    helpfulness = (scale.level(0, 70.0) - oracle.base[0]) / oracle.scale[0]
+    np.testing.assert_allclose(levels, [helpfulness, 2.0, 0.0, math.nan])
     assert locked(Palette(ALL, targets), VALUES).tolist() == [False, True, False, False]
     assert np.isnan(standardised(Palette(), VALUES, oracle, scale)).all()
     assert not locked(Palette(), VALUES).any()
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
+    ("data", "message"),
     [
         ({}, "The palette is {}; expected"),
         ({"targets": []}, "The palette is"),
@@ -143,10 +146,10 @@ def test_the_mathematics_reads_levels_above_base():
         ({"targets": {"humor": {"percentile": 50, "level": 10**400}}}, "expected a number in reward units"),
     ],
 )
-def test_invalid_plain_data_is_refused(parameters, message):
-    with pytest.raises(InputError) as refused:
-        Palette.from_dict(parameters)
-    assert message in str(refused.value)
+def test_plain_data_that_is_no_palette_is_refused(data, message):
+    with pytest.raises(InputError) as error:
+        Palette.from_dict(data)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -164,29 +167,29 @@ def test_invalid_plain_data_is_refused(parameters, message):
         ("<script>:p70", "names '<script>'"),
     ],
 )
-def test_invalid_address_is_refused(text, message):
-    with pytest.raises(InputError) as refused:
+def test_an_invalid_address_is_refused(text, message):
+    with pytest.raises(InputError) as error:
         Palette.from_query({"palette": text}, ("humor", "kindness"))
-    assert message in str(refused.value)
+    assert message in str(error.value)
 
 
-def test_targets_of_shares_and_cohorts_round_trip():
+def test_targets_of_shares_and_cohorts_survive_round_trips():
     columns = {"humor>=p20": 0.95, "humor@Care; nights": "p60", "helpfulness>=0.25@language=de": "90%"}
     palette = Palette("Care", {"humor": Target(70.0)}, columns)
     assert Palette.from_dict(json.loads(json.dumps(palette.as_dict()))) == palette
-    read = Palette.from_query(palette.to_query(), VALUES)
-    assert {name: str(level) for name, level in columns.items()} == read.columns
-    assert read.targets["humor"] == Target(70.0)
-    assert Palette.from_query(read.to_query(), VALUES) == read
+    restored = Palette.from_query(palette.to_query(), VALUES)
+    assert {name: str(level) for name, level in columns.items()} == restored.columns
+    assert restored.targets["humor"] == Target(70.0)
+    assert Palette.from_query(restored.to_query(), VALUES) == restored
 
 
-def test_palette_without_columns_is_written_as_before():
+def test_a_palette_without_columns_has_no_columns_in_its_data():
     palette = Palette("Care", {"humor": Target(70.0)})
     assert palette.as_dict() == {"use_case": "Care", "targets": {"humor": {"percentile": 70.0}}}
     assert palette.to_query() == {"palette": "humor:p70", "use": "Care"}
     assert Palette.from_dict(palette.as_dict()).columns == {}
 
 
-def test_target_of_a_share_must_be_a_number_or_text():
+def test_a_target_of_a_share_that_is_neither_a_number_nor_text_is_refused():
     with pytest.raises(InputError, match="humor>=p20 is None"):
         Palette.from_dict({"targets": {}, "columns": {"humor>=p20": None}})

@@ -1,4 +1,4 @@
-"""Tests of levels as people write them."""
+"""Tests of parsing levels as people write them."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def test_invalid_levels_are_refused(level: object):
         resolve({"humor": level}, TABLE, ORACLE)
 
 
-def test_unknown_value_is_reported_with_the_existing_ones():
+def test_an_unknown_value_is_named_with_those_that_exist():
     with pytest.raises(InputError, match=r"Unknown value 'humour'; this table has helpfulness, .*humor"):
         resolve({"humour": 1}, TABLE, ORACLE)
 
 
-def test_targets_must_be_a_mapping():
+def test_targets_that_are_not_a_mapping_are_refused():
     with pytest.raises(InputError, match="expected names with levels"):
         resolve([("humor", 1)], TABLE, ORACLE)  # type: ignore[arg-type]
 
 
-def test_percentiles_invert():
-    known = percentiles(TABLE)
+def test_percentiles_and_levels_convert_both_ways():
+    scale = percentiles(TABLE)
     for percent in (0, 12.5, 50, 80, 100):
-        assert known.percentile_of(1, known.level(1, percent)) == pytest.approx(percent)
-    assert known.level(0, 70) == pytest.approx(np.percentile(TABLE.rewards[:, 0], 70))
-    assert known.percentile_of(0, 1e9) == 100
-    assert known.percentile_of(0, -1e9) == 0
+        assert scale.percentile_of(1, scale.level(1, percent)) == pytest.approx(percent)
+    assert scale.level(0, 70) == pytest.approx(np.percentile(TABLE.rewards[:, 0], 70))
+    assert scale.percentile_of(0, 1e9) == 100
+    assert scale.percentile_of(0, -1e9) == 0
 
 
-def test_streamed_table_refuses_percentiles():
+def test_a_streamed_table_takes_rewards_and_deviations_and_no_percentiles():
     levels = resolve({"humor": 1.5, "positivity": "+0.5sd"}, None, ORACLE)
     np.testing.assert_array_equal(levels, resolve({"humor": 1.5, "positivity": "+0.5sd"}, TABLE, ORACLE))
     with pytest.raises(InputError, match=r"humor is 'p70', and percentiles need a table in memory; .* or \+0\.5sd"):

@@ -1,4 +1,4 @@
-"""Tests of the Newton solver: two replies by hand, properties of every solution, and the statuses."""
+"""Tests of the solver: two replies worked out by hand, the laws that any solution obeys, and the statuses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def oracle(request: pytest.FixtureRequest) -> MemoryOracle:
 
 
 def targets_inside(oracle: MemoryOracle, seed: int) -> np.ndarray:
-    """Return attainable targets: the levels at random weights, two of them lowered, one free."""
+    """Return targets that some weights realise: levels at random weights, some of them lowered, one left free."""
     rng = np.random.default_rng(seed)
     levels = oracle.moments(rng.exponential(0.5, len(oracle.values))).levels
     targets = levels - rng.choice([0.0, 0.3], len(levels))
@@ -59,36 +59,36 @@ def targets_inside(oracle: MemoryOracle, seed: int) -> np.ndarray:
 def test_optimality_conditions(oracle: MemoryOracle, seed: int):
     targets = targets_inside(oracle, seed)
     solution = solve(oracle, targets)
-    wanted = ~np.isnan(targets)
-    slack = solution.levels[wanted] - targets[wanted]
+    targeted = ~np.isnan(targets)
+    slack = solution.levels[targeted] - targets[targeted]
     assert solution.status is Status.CONVERGED
     assert solution.residual <= 1e-10
     assert np.all(solution.weights >= 0)
-    assert np.all(solution.weights[~wanted] == 0)
+    assert np.all(solution.weights[~targeted] == 0)
     assert np.all(slack >= -1e-9)
-    assert np.abs(solution.weights[wanted] * slack).max() <= 1e-8
+    assert np.abs(solution.weights[targeted] * slack).max() <= 1e-8
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_solution_agrees_with_an_independent_solver(oracle: MemoryOracle, seed: int):
+def test_an_independent_solver_agrees(oracle: MemoryOracle, seed: int):
     targets = targets_inside(oracle, seed)
-    wanted = ~np.isnan(targets)
+    targeted = ~np.isnan(targets)
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         full = np.zeros(len(targets))
-        full[wanted] = x
+        full[targeted] = x
         moments = oracle.moments(full)
-        return moments.log_normaliser - x @ targets[wanted], moments.levels[wanted] - targets[wanted]
+        return moments.log_normaliser - x @ targets[targeted], moments.levels[targeted] - targets[targeted]
 
     reference = minimize(
         loss,
-        np.zeros(wanted.sum()),
+        np.zeros(targeted.sum()),
         jac=True,
         method="L-BFGS-B",
-        bounds=[(0, None)] * wanted.sum(),
+        bounds=[(0, None)] * targeted.sum(),
         options={"ftol": 1e-15, "gtol": 1e-11, "maxiter": 5000},
     )
-    np.testing.assert_allclose(solve(oracle, targets).weights[wanted], reference.x, atol=2e-5)
+    np.testing.assert_allclose(solve(oracle, targets).weights[targeted], reference.x, atol=2e-5)
 
 
 def test_the_dual_never_exceeds_the_smallest_cost(oracle: MemoryOracle):
@@ -102,26 +102,26 @@ def test_the_dual_never_exceeds_the_smallest_cost(oracle: MemoryOracle):
     assert best.weights @ targets - oracle.moments(best.weights).log_normaliser == pytest.approx(best.kl, abs=1e-9)
 
 
-def test_gradient_and_covariance_are_finite_differences(oracle: MemoryOracle):
+def test_gradient_and_covariance_match_finite_differences(oracle: MemoryOracle):
     x, h = np.array([0.4, 0.1, 0.7, 0.2]), 1e-5
-    at = oracle.moments(x)
+    moments = oracle.moments(x)
     for j, step in enumerate(np.eye(4) * h):
         up, down = oracle.moments(x + step), oracle.moments(x - step)
-        assert at.levels[j] == pytest.approx((up.log_normaliser - down.log_normaliser) / (2 * h), abs=1e-8)
-        np.testing.assert_allclose(at.covariance[j], (up.levels - down.levels) / (2 * h), atol=1e-8)
+        assert moments.levels[j] == pytest.approx((up.log_normaliser - down.log_normaliser) / (2 * h), abs=1e-8)
+        np.testing.assert_allclose(moments.covariance[j], (up.levels - down.levels) / (2 * h), atol=1e-8)
 
 
-def test_batched_moments_equal_single_ones(oracle: MemoryOracle):
+def test_batch_moments_equal_single_moments(oracle: MemoryOracle):
     batch = np.random.default_rng(1).exponential(1.0, (7, 4))
-    many = oracle.batch_moments(batch)
-    log_normalisers, levels = many.log_normaliser, many.levels
+    batch_moments = oracle.batch_moments(batch)
+    log_normalisers, levels = batch_moments.log_normaliser, batch_moments.levels
     for x, log_normaliser, level in zip(batch, log_normalisers, levels, strict=True):
-        at = oracle.moments(x)
-        assert log_normaliser == pytest.approx(at.log_normaliser, abs=1e-12)
-        np.testing.assert_allclose(level, at.levels, atol=1e-12)
+        moments = oracle.moments(x)
+        assert log_normaliser == pytest.approx(moments.log_normaliser, abs=1e-12)
+        np.testing.assert_allclose(level, moments.levels, atol=1e-12)
 
 
-def test_single_prompt_equals_the_pooled_form():
+def test_both_forms_agree_on_one_prompt():
     table = make_table(prompts=1, candidates=64)
     targets = np.array([0.4, 0.2, np.nan, 0.1])
     per_prompt = solve(MemoryOracle.of(table, Form.PER_PROMPT), targets)
@@ -129,7 +129,7 @@ def test_single_prompt_equals_the_pooled_form():
     np.testing.assert_allclose(per_prompt.weights, pooled.weights, atol=1e-9)
 
 
-def test_prompts_of_unequal_numbers_of_replies_weigh_the_same():
+def test_prompts_count_equally_whatever_their_number_of_replies():
     # Prompt one: replies 0, 1. Prompt two: 0, 0, 1, 1, which has the same distribution.
     rewards = np.array([[0.0], [1.0], [0.0], [0.0], [1.0], [1.0]])
     oracle = MemoryOracle(rewards, np.array([0, 2, 6]), ("humor",), Form.PER_PROMPT)
@@ -144,7 +144,7 @@ def test_scaling_a_reward_divides_its_weight_and_a_shift_moves_its_level(scale: 
     # Scaling a reward divides its weight; a constant shifts its level alone.
     table = make_table(prompts=6, candidates=12, seed=seed % 7)
     rewards = table.rewards.copy()
-    shift = shift * scale  # a shift beyond 1e6 standard deviations would cost the rewards their digits
+    shift = shift * scale  # beyond 1e6 standard deviations a shift loses the precision of the rewards
     rewards[:, 1] = rewards[:, 1] * scale + shift
     before = MemoryOracle.of(table)
     after = MemoryOracle(rewards, table.offsets, table.values, Form.PER_PROMPT)
@@ -163,11 +163,11 @@ def test_redundant_values_share_the_weight():
     humor = table.rewards[:, [2]]
     rewards = np.hstack([humor, 5.0 * humor + 2.0, np.full_like(humor, 7.0)])
     oracle = MemoryOracle(rewards, table.offsets, ("humor", "wit", "constant"), Form.PER_PROMPT)
-    alone = solve(MemoryOracle(humor, table.offsets, ("humor",), Form.PER_PROMPT), np.array([0.5]))
+    single = solve(MemoryOracle(humor, table.offsets, ("humor",), Form.PER_PROMPT), np.array([0.5]))
     solution = solve(oracle, np.array([0.5, 0.5, 0.0]))
     assert solution.redundant
     assert solution.status is Status.CONVERGED
-    np.testing.assert_allclose(solution.weights, [alone.weights[0] / 2, alone.weights[0] / 2, 0.0], atol=1e-6)
+    np.testing.assert_allclose(solution.weights, [single.weights[0] / 2, single.weights[0] / 2, 0.0], atol=1e-6)
     assert solution.residual <= 1e-6
 
 
@@ -192,13 +192,13 @@ def test_targets_are_not_changed_and_warm_starts_agree(oracle: MemoryOracle):
 
 
 def test_huge_weights_do_not_overflow(oracle: MemoryOracle):
-    at = oracle.moments(np.full(4, 1e8))
-    assert np.isfinite(at.log_normaliser)
-    assert np.all(np.isfinite(at.levels))
-    assert np.all(np.isfinite(at.covariance))
+    moments = oracle.moments(np.full(4, 1e8))
+    assert np.isfinite(moments.log_normaliser)
+    assert np.all(np.isfinite(moments.levels))
+    assert np.all(np.isfinite(moments.covariance))
 
 
-def test_unreachable_target_ends_early_with_its_status():
+def test_an_unreachable_target_is_reported_early():
     oracle = two_replies()
     solution = solve(oracle, oracle.standardise(np.array([1.2])))
     assert solution.status is Status.UNBOUNDED
@@ -212,35 +212,35 @@ def test_without_targets_the_solution_is_the_base_model(oracle: MemoryOracle):
     np.testing.assert_allclose(solution.levels, 0, atol=1e-12)
 
 
-def test_one_reply_a_prompt_has_no_per_prompt_form():
+def test_one_reply_per_prompt_has_no_per_prompt_form():
     with pytest.raises(InputError, match="every prompt has one"):
         MemoryOracle(np.ones((3, 1)), np.arange(4), ("humor",), Form.PER_PROMPT)
 
 
-def test_budget_ends_a_solve_that_costs_more(oracle: MemoryOracle):
+def test_a_budget_ends_a_solve_that_costs_more(oracle: MemoryOracle):
     targets = targets_inside(oracle, 2)
-    price = solve(oracle, targets).kl
-    assert solve(oracle, targets, budget=1.001 * price).status is Status.CONVERGED
-    short = solve(oracle, targets, budget=0.9 * price)
-    assert short.status is Status.OVER_BUDGET
-    assert short.steps <= solve(oracle, targets).steps
+    cost = solve(oracle, targets).kl
+    assert solve(oracle, targets, budget=1.001 * cost).status is Status.CONVERGED
+    over_budget = solve(oracle, targets, budget=0.9 * cost)
+    assert over_budget.status is Status.OVER_BUDGET
+    assert over_budget.steps <= solve(oracle, targets).steps
 
 
 @pytest.mark.parametrize("form", list(Form))
-def test_large_table_starts_on_a_subsample(form: Form, monkeypatch: pytest.MonkeyPatch):
+def test_a_large_table_starts_from_a_subsample_of_its_prompts(form: Form, monkeypatch: pytest.MonkeyPatch):
     table = make_table(prompts=4000, candidates=8)
-    full_oracle = MemoryOracle.of(table, form)
+    in_one_block = MemoryOracle.of(table, form)
     monkeypatch.setattr(memory, "BLOCK", 1024)
-    cut = MemoryOracle.of(table, form)
-    assert cut.subsample(1 / 8) is not None
+    in_many_blocks = MemoryOracle.of(table, form)
+    assert in_many_blocks.subsample(1 / 8) is not None
     for seed in range(5):
-        targets = targets_inside(full_oracle, seed)
-        expected, solution = solve(full_oracle, targets), solve(cut, targets)
+        targets = targets_inside(in_one_block, seed)
+        expected, solution = solve(in_one_block, targets), solve(in_many_blocks, targets)
         assert solution.status is Status.CONVERGED
         np.testing.assert_allclose(solution.weights, expected.weights, atol=1e-8)
-        assert solution.steps <= expected.steps + 2  # a subsample of so few prompts is no close start
-    beyond = solve(cut, np.full(4, 9.0))
-    assert beyond.status is Status.UNBOUNDED
+        assert solution.steps <= expected.steps + 2  # a subsample of so few prompts gives no close start
+    unreachable = solve(in_many_blocks, np.full(4, 9.0))
+    assert unreachable.status is Status.UNBOUNDED
 
 
 def test_nearly_redundant_values_keep_the_weights_that_work():

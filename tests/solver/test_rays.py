@@ -1,4 +1,4 @@
-"""Tests of budgets along rays: the roots solve their equations for any table, budget and floors."""
+"""Tests of budgets along directions: each point spends its budget, whatever the table, the budget or the floors."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def oracle(request: pytest.FixtureRequest) -> MemoryOracle:
     return MemoryOracle.of(make_table(prompts=15, candidates=16), request.param)
 
 
-def spent(oracle: MemoryOracle, x: np.ndarray) -> float:
-    at = oracle.moments(x)
-    return float(x @ at.levels - at.log_normaliser)
+def kl_at(oracle: MemoryOracle, x: np.ndarray) -> float:
+    moments = oracle.moments(x)
+    return float(x @ moments.levels - moments.log_normaliser)
 
 
 def test_two_replies_by_hand():
@@ -45,29 +45,29 @@ def test_roots_are_those_of_a_scalar_search(oracle: MemoryOracle):
     points = solve_rays(oracle, directions, budgets)
     assert points.kl == pytest.approx(np.broadcast_to(budgets, points.kl.shape), rel=1e-9)
     assert points.passes <= 12
-    for w, at in zip(directions, points.weights, strict=True):
-        for b, x in zip(budgets[2:], at[2:], strict=True):
-            t = brentq(lambda t, w=w, b=b: spent(oracle, t * w) - b, 1e-9, 1e4, xtol=1e-13)
+    for w, ray_weights in zip(directions, points.weights, strict=True):
+        for b, x in zip(budgets[2:], ray_weights[2:], strict=True):
+            t = brentq(lambda t, w=w, b=b: kl_at(oracle, t * w) - b, 1e-9, 1e4, xtol=1e-13)
             np.testing.assert_allclose(x, t * w, rtol=1e-7)
 
 
-def test_rays_are_independent(oracle: MemoryOracle):
+def test_a_ray_does_not_depend_on_the_others(oracle: MemoryOracle):
     directions = np.eye(4) + 0.2
     together = solve_rays(oracle, directions, np.array([0.4, 1.2]))
     for row, w in enumerate(directions):
         for column, b in enumerate((0.4, 1.2)):
-            alone = solve_rays(oracle, 7 * w, b)
-            np.testing.assert_allclose(alone.weights[0, 0], together.weights[row, column], rtol=1e-8)
+            single = solve_rays(oracle, 7 * w, b)
+            np.testing.assert_allclose(single.weights[0, 0], together.weights[row, column], rtol=1e-8)
 
 
-def test_budgets_per_ray(oracle: MemoryOracle):
+def test_each_ray_may_have_its_own_budget(oracle: MemoryOracle):
     points = solve_rays(oracle, np.eye(4), np.array([[0.1], [0.2], [0.3], [0.0]]))
     assert points.kl[:, 0] == pytest.approx([0.1, 0.2, 0.3, 0.0], abs=1e-10)
     assert not points.weights[3].any()
 
 
 @pytest.mark.parametrize("beyond", [0.0, 1e-9, 5.0])
-def test_at_and_beyond_the_largest_cost(oracle: MemoryOracle, beyond: float):
+def test_at_and_beyond_the_largest_possible_budget(oracle: MemoryOracle, beyond: float):
     directions = np.array([[0.5, 0.2, 0.2, 0.1], [0.0, 0.0, 1.0, 0.0]])
     points = solve_rays(oracle, directions, oracle.log_candidates + beyond)
     assert points.saturated[:, 0].all()
@@ -75,7 +75,7 @@ def test_at_and_beyond_the_largest_cost(oracle: MemoryOracle, beyond: float):
         np.testing.assert_allclose(levels, oracle.best(w), atol=1e-6)
 
 
-def test_just_below_the_largest_cost(oracle: MemoryOracle):
+def test_just_below_the_largest_possible_budget(oracle: MemoryOracle):
     budgets = oracle.log_candidates - np.array([1e-2, 1e-5, 1e-8])
     points = solve_rays(oracle, np.eye(4) + 0.1, budgets)
     assert np.abs(points.kl - budgets).max() < 1e-8
@@ -101,7 +101,7 @@ def test_floors_are_met_and_the_point_is_optimal(oracle: MemoryOracle):
     points = solve_rays(oracle, directions, budgets, floors=floors)
     np.testing.assert_allclose(points.kl, np.broadcast_to(budgets, (6, 3)), rtol=1e-9)
     assert np.all(points.levels[..., 2:] >= floors[2:] - 1e-9)
-    # Complementary slackness: weight on a floor only where it binds; proportional to the direction elsewhere.
+    # Complementary slackness: weight on a floor only where it binds; elsewhere proportional to the direction.
     slack = points.levels[..., 2:] - floors[2:]
     assert np.abs(points.weights[..., 2:] * slack).max() < 1e-8
     ratio = points.weights[..., 0] / points.weights[..., 1]
@@ -111,26 +111,26 @@ def test_floors_are_met_and_the_point_is_optimal(oracle: MemoryOracle):
     )
 
 
-def test_budget_that_the_floors_spend_exactly_gives_their_solution(oracle: MemoryOracle):
+def test_a_budget_equal_to_the_cost_of_the_floors_gives_their_solution(oracle: MemoryOracle):
     floors = np.array([np.nan, np.nan, 0.4, np.nan])
-    alone = solve(oracle, floors)
-    points = solve_rays(oracle, np.array([[1.0, 1.0, 0.0, 0.0]]), alone.kl, floors=floors)
-    np.testing.assert_allclose(points.weights[0, 0], alone.weights, atol=1e-6)
+    floor_solution = solve(oracle, floors)
+    points = solve_rays(oracle, np.array([[1.0, 1.0, 0.0, 0.0]]), floor_solution.kl, floors=floors)
+    np.testing.assert_allclose(points.weights[0, 0], floor_solution.weights, atol=1e-6)
 
 
-def test_floors_beyond_budget_or_out_of_reach_are_reported(oracle: MemoryOracle):
+def test_floors_that_cost_too_much_or_cannot_be_met_are_reported(oracle: MemoryOracle):
     nan = math.nan
     floors = np.array([[nan, 0.5, nan, nan], [nan, 50.0, nan, nan], [nan, nan, nan, nan]])
     points = solve_rays(oracle, np.eye(4)[[0, 0, 0]], np.array([1e-3, 1.0]), floors=floors)
     assert points.affordable.tolist() == [[False, True], [False, False], [True, True]]
     for array in (points.weights, points.levels, points.kl):
         assert np.all(np.isfinite(array))
-    alone = solve_rays(oracle, np.eye(4)[[0]], 1.0, floors=floors[0])
-    np.testing.assert_allclose(points.weights[0, 1], alone.weights[0, 0], rtol=1e-8)
+    single = solve_rays(oracle, np.eye(4)[[0]], 1.0, floors=floors[0])
+    np.testing.assert_allclose(points.weights[0, 1], single.weights[0, 0], rtol=1e-8)
 
 
 @pytest.mark.parametrize(
-    ("directions", "budget", "floors", "match"),
+    ("directions", "budget", "floors", "message"),
     [
         ([[0.0, 0, 0, 0]], 1.0, None, "Directions"),
         ([[-1.0, 2, 0, 0]], 1.0, None, "Directions"),
@@ -141,9 +141,9 @@ def test_floors_beyond_budget_or_out_of_reach_are_reported(oracle: MemoryOracle)
     ],
 )
 def test_directions_and_budgets_out_of_range_are_refused(
-    oracle: MemoryOracle, directions: list, budget: float, floors: list | None, match: str
+    oracle: MemoryOracle, directions: list, budget: float, floors: list | None, message: str
 ):
-    with pytest.raises(InputError, match=match):
+    with pytest.raises(InputError, match=message):
         solve_rays(oracle, np.array(directions), budget, floors=None if floors is None else np.array(floors))
 
 
@@ -171,6 +171,6 @@ def test_odd_tables_never_give_nan_nor_overspend(seed, prompts, candidates, valu
     points = solve_rays(oracle, directions, np.array([budget, 2 * budget]))
     for array in (points.weights, points.levels, points.kl):
         assert np.all(np.isfinite(array))
-    goal = np.array([budget, 2 * budget])
-    assert np.all(points.kl <= goal * (1 + 1e-6) + 1e-7)
-    assert np.all((np.abs(points.kl - goal) <= 1e-6 * goal + 1e-7) | points.saturated)
+    budgets = np.array([budget, 2 * budget])
+    assert np.all(points.kl <= budgets * (1 + 1e-6) + 1e-7)
+    assert np.all((np.abs(points.kl - budgets) <= 1e-6 * budgets + 1e-7) | points.saturated)

@@ -32,14 +32,14 @@ def test_votes_by_hand() -> None:
     assert preferred_share([comparison(1)] * 5) == (1.0, 1.0, 1.0)
 
 
-def test_sentence_counts_held_out_prompts_only() -> None:
+def test_the_sentence_counts_only_held_out_prompts() -> None:
     assert comparisons_sentence([]) == comparisons_sentence([comparison(1, held_out=False)]) == ""
     sentence = comparisons_sentence([comparison(1, 1), comparison(1, 1), comparison(-1, -1, held_out=False)])
     assert "Read blind by 2 readers" in sentence
     assert "in 100 of 100 cases (100 to 100; ties count half): 2 pairs" in sentence
 
 
-def test_bad_lines_are_reported_by_number(tmp_path: Path) -> None:
+def test_bad_lines_are_named(tmp_path: Path) -> None:
     line = {
         "use_case": "All",
         "preset": "Warm",
@@ -56,7 +56,7 @@ def test_bad_lines_are_reported_by_number(tmp_path: Path) -> None:
             read_comparisons(path)
 
 
-def test_shipped_comparisons_belong_to_the_shipped_table_and_presets() -> None:
+def test_shipped_comparisons_match_the_shipped_table_and_presets() -> None:
     from map_core.data import table_format
 
     table = table_format.load(ROOT / "assets" / "default.parquet")

@@ -1,4 +1,4 @@
-"""Tests of cross-fitted delivery: forecast and delivery over many halvings of the prompts, and the saved study."""
+"""Tests of cross-fit delivery: forecast against realised levels over many halvings, and the saved study."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from map_core.studies.delivery import (
     reachable_palettes,
     split_halves,
 )
-from map_core.studies.delivery import study as studies
+from map_core.studies.delivery import study as study_file
 from map_core.studies.delivery.split import standard_error, strata
-from tests.studies.test_delivery import first_candidates, strict, two_replies
+from tests.studies.test_delivery import first_candidates, parse_strict_json, two_replies
 from tests.tables import USE_CASES, make_table
 
 TARGETS = np.array([0.25, np.nan, 2.5, np.nan])
 
 
-def apart(table: RewardTable, step: float = 2.0) -> RewardTable:
+def with_separated_use_cases(table: RewardTable, step: float = 2.0) -> RewardTable:
     """Return the table with use cases that differ in level."""
-    number = np.array([USE_CASES.index(name) for name in table.use_cases])
-    return replace(table, rewards=table.rewards + step * np.repeat(number, table.candidates)[:, None])
+    use_case_index = np.array([USE_CASES.index(name) for name in table.use_cases])
+    return replace(table, rewards=table.rewards + step * np.repeat(use_case_index, table.candidates)[:, None])
 
 
 @pytest.fixture(scope="module")
@@ -50,30 +50,34 @@ def result() -> CrossFitDelivery:
     )
 
 
-def test_error_of_a_stratified_mean_by_hand():
+def test_the_error_of_a_stratified_mean_by_hand():
     # Within either stratum the variance is 2; (2/4)^2 2/2 from each of the two.
     levels, cases = np.array([[1.0], [3.0], [11.0], [13.0]]), np.array([0, 0, 1, 1])
     assert standard_error(levels, cases)[0] == pytest.approx(np.sqrt(0.5))
     assert standard_error(levels, np.zeros(4, dtype=int))[0] == pytest.approx(levels.std(ddof=1) / 2)
 
 
-def test_use_cases_are_strata_where_both_tables_have_the_same_shares():
+def test_use_cases_are_strata_where_both_tables_have_equal_shares():
     table = make_table(prompts=16, candidates=4)
     first, second = split_halves(table)
-    cases = strata(first, second)
+    strata_numbers = strata(first, second)
     for use_case in USE_CASES:
-        number = {n for n, name in zip(cases, first.use_cases + second.use_cases, strict=True) if name == use_case}
-        assert len(number) == 1
-    assert set(cases.tolist()) == {0, 1}
-    # With one use case against both, their difference moves the level and stays in the error.
+        numbers_of_use_case = {
+            number
+            for number, name in zip(strata_numbers, first.use_cases + second.use_cases, strict=True)
+            if name == use_case
+        }
+        assert len(numbers_of_use_case) == 1
+    assert set(strata_numbers.tolist()) == {0, 1}
+    # One use case against both: the difference between them would shift the level, so it stays in the error.
     assert set(strata(first, second.select(USE_CASES[0])).tolist()) == {0}
-    lonely = replace(first, use_cases=("a", "b", *["c"] * 6))
-    assert strata(lonely).tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+    with_singletons = replace(first, use_cases=("a", "b", *["c"] * 6))
+    assert strata(with_singletons).tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
     assert set(strata(replace(first, use_cases=("a", *["c"] * 7))).tolist()) == {0}
 
 
 def test_two_replies_by_hand():
-    # All prompts are alike: lambda = log 3 gives 3/4 on every half, without variance.
+    # All prompts are identical: lambda = log 3 gives 3/4 on every half, without sampling error.
     result = cross_fit_delivery(two_replies(8), two_replies(8), [np.array([0.75])], halvings=2)
     assert result.forecast[0, 0] == pytest.approx(0.75)
     assert result.realised[0, 0] == pytest.approx(0.75)
@@ -87,12 +91,12 @@ def test_two_replies_by_hand():
     assert result.won[0]
 
 
-def test_halving_averages_its_two_directions():
+def test_one_halving_is_the_mean_of_its_two_directions():
     table, fresh = make_table(prompts=16, candidates=16), make_table(prompts=16, candidates=8, seed=1)
     result = cross_fit_delivery(table, fresh, [TARGETS], halvings=1, seed=4)
     first, second = split_halves(table, 4)
     runs = [
-        deliver(a, fresh.take([fresh.prompts.index(p) for p in b.prompts]), [TARGETS], seed=4)[0]
+        deliver(a, fresh.take([fresh.prompts.index(prompt) for prompt in b.prompts]), [TARGETS], seed=4)[0]
         for a, b in ((first, second), (second, first))
     ]
     for name in ("targets", "forecast", "realised", "picked", "pooled", "wins"):
@@ -100,45 +104,45 @@ def test_halving_averages_its_two_directions():
         np.testing.assert_allclose(getattr(result, name)[0], expected, rtol=1e-12)
     assert result.inside[0, 0] == np.mean([run.inside[[0, 2]].mean() for run in runs])
     # The order of the fresh prompts does not matter.
-    backwards = cross_fit_delivery(table, fresh.take(list(range(15, -1, -1))), [TARGETS], halvings=1, seed=4)
-    np.testing.assert_allclose(backwards.realised, result.realised, rtol=1e-12)
-    np.testing.assert_allclose(backwards.error, result.error, rtol=1e-12)
+    reordered = cross_fit_delivery(table, fresh.take(list(range(15, -1, -1))), [TARGETS], halvings=1, seed=4)
+    np.testing.assert_allclose(reordered.realised, result.realised, rtol=1e-12)
+    np.testing.assert_allclose(reordered.error, result.error, rtol=1e-12)
 
 
-def test_targets_and_nearest_palettes_in_a_study(result: CrossFitDelivery):
+def test_reachability_and_share_of_way_per_palette(result: CrossFitDelivery):
     assert result.rising.tolist() == [[True, False, True, False], [False] * 4, [False, False, True, False]]
     assert result.reachable.tolist() == [1.0, 1.0, 0.0]
     assert result.mostly_reachable.tolist() == [True, True, False]
     assert result.targets[2, 2] < 20.0
-    # A palette out of reach is not counted; its own share of the way is that of the nearest palette.
+    # A palette out of reach is not counted, but has its own share of the way to the nearest palette.
     assert np.isnan(result.improves[2]).all()
     assert result.way(result.realised) == result.way(result.realised, palette=0)
     assert 0.7 < result.way(result.realised, palette=2) < 1.1
     assert np.isnan(result.way(result.realised, value=1))
     assert result.improved[1]
     assert result.improves_whole[1].tolist() == [1.0] * 3
-    # Nothing beyond a target counts when capped.
+    # When capped, nothing beyond a target counts.
     assert result.way(result.realised, capped=True) <= min(1.0, result.way(result.realised))
     assert np.isnan(result.random_improves[1]).all()
 
 
 @pytest.mark.slow
-def test_intervals_cover_delivery_nine_times_of_ten():
-    # Fresh replies to the same prompts, whose use cases have very different levels; 60 tables.
-    halved, full_shares, shares_of_way = [], [], []
+def test_intervals_cover_the_realised_levels_nine_times_in_ten():
+    # Fresh replies to the same prompts; the use cases differ widely in level; 60 tables.
+    half_coverage, whole_coverage, way_coverage = [], [], []
     for seed in range(60):
-        table = apart(make_table(prompts=40, candidates=24, seed=seed))
-        rows = np.concatenate([np.arange(16) + start for start in table.offsets[:-1]])
-        solved = replace(first_candidates(table, 16), rewards=table.rewards[rows])
-        fresh = replace(first_candidates(table, 8), rewards=np.delete(table.rewards, rows, axis=0))
+        table = with_separated_use_cases(make_table(prompts=40, candidates=24, seed=seed))
+        solved_rows = np.concatenate([np.arange(16) + start for start in table.offsets[:-1]])
+        solved_table = replace(first_candidates(table, 16), rewards=table.rewards[solved_rows])
+        fresh = replace(first_candidates(table, 8), rewards=np.delete(table.rewards, solved_rows, axis=0))
         target = np.where(np.isnan(TARGETS), np.nan, table.rewards.mean(axis=0) + 0.25 * table.rewards.std(axis=0))
-        crossed = cross_fit_delivery(solved, fresh, [target], halvings=2, seed=seed)
-        halved.append(crossed.inside.mean())
-        full_shares.append((np.abs(crossed.realised - crossed.forecast) <= crossed.error)[0, [0, 2]])
-        shares_of_way.append(abs(crossed.way(crossed.realised) - 1.0) <= crossed.way_error)
-    assert 0.84 <= np.mean(halved) <= 0.96
-    assert 0.82 <= np.mean(full_shares) <= 0.97
-    assert 0.80 <= np.mean(shares_of_way) <= 0.98
+        delivery = cross_fit_delivery(solved_table, fresh, [target], halvings=2, seed=seed)
+        half_coverage.append(delivery.inside.mean())
+        whole_coverage.append((np.abs(delivery.realised - delivery.forecast) <= delivery.error)[0, [0, 2]])
+        way_coverage.append(abs(delivery.way(delivery.realised) - 1.0) <= delivery.way_error)
+    assert 0.84 <= np.mean(half_coverage) <= 0.96
+    assert 0.82 <= np.mean(whole_coverage) <= 0.97
+    assert 0.80 <= np.mean(way_coverage) <= 0.98
 
 
 def test_resampled_shares_have_intervals():
@@ -149,7 +153,7 @@ def test_resampled_shares_have_intervals():
     assert np.isnan(bootstrap_mean(np.full((2, 2), np.nan))).all()
 
 
-def test_graded_palettes_are_reachable_where_stated():
+def test_graded_palettes_are_reachable_as_labelled():
     table = make_table(prompts=16, candidates=16)
     study_palettes = graded_palettes(table, 8, seed=1)
     sizes = [int((~np.isnan(palette.targets)).sum()) for palette in study_palettes]
@@ -159,11 +163,11 @@ def test_graded_palettes_are_reachable_where_stated():
     for palette in study_palettes[8::2]:
         verdict = assess(oracle, oracle.standardise(palette.targets)).verdict
         assert palette.percentile == 50 or verdict is Verdict.REACHABLE
-    same_palettes = graded_palettes(table, 8, seed=1)
-    np.testing.assert_array_equal([p.targets for p in same_palettes], [p.targets for p in study_palettes])
+    repeated = graded_palettes(table, 8, seed=1)
+    np.testing.assert_array_equal([p.targets for p in repeated], [p.targets for p in study_palettes])
 
 
-def test_random_palettes_are_above_base_and_attainable():
+def test_random_palettes_are_above_the_base_level_and_not_out_of_reach():
     table = make_table(prompts=16, candidates=16)
     study_palettes = reachable_palettes(table, table, 8, 10, seed=2)
     assert len(study_palettes) == 10
@@ -173,24 +177,24 @@ def test_random_palettes_are_above_base_and_attainable():
         assert assess(oracle, oracle.standardise(palette.targets)).verdict is not Verdict.OUT_OF_REACH
 
 
-def test_study_round_trips_through_its_file(result: CrossFitDelivery, tmp_path: Path):
-    studies.save(DeliveryStudy({"seed": 1}, (70, None, None), result, result), tmp_path / "study.json")
+def test_a_saved_study_loads_unchanged(result: CrossFitDelivery, tmp_path: Path):
+    study_file.save(DeliveryStudy({"seed": 1}, (70, None, None), result, result), tmp_path / "study.json")
     json.loads((tmp_path / "study.json").read_text(), parse_constant=pytest.fail)
-    read = studies.load(tmp_path / "study.json")
-    assert (read.made, read.percentiles) == ({"seed": 1}, (70, None, None))
+    loaded = study_file.load(tmp_path / "study.json")
+    assert (loaded.made, loaded.percentiles) == ({"seed": 1}, (70, None, None))
     for field in fields(CrossFitDelivery):
-        restored_values, original_values = getattr(read.graded, field.name), getattr(result, field.name)
-        if isinstance(original_values, np.ndarray):
-            np.testing.assert_allclose(restored_values, original_values, rtol=1e-5)
+        actual, expected = getattr(loaded.graded, field.name), getattr(result, field.name)
+        if isinstance(expected, np.ndarray):
+            np.testing.assert_allclose(actual, expected, rtol=1e-5)
         else:
-            assert restored_values == original_values or restored_values == pytest.approx(original_values, rel=1e-5)
+            assert actual == expected or actual == pytest.approx(expected, rel=1e-5)
     (tmp_path / "other.json").write_text('{"format": 1}')
     for name in ("other.json", "none.json"):
         with pytest.raises(InputError, match=r"verify --study"):
-            studies.load(tmp_path / name)
+            study_file.load(tmp_path / name)
 
 
-def test_study_identifies_its_table_by_content():
+def test_the_fingerprint_depends_on_the_content_of_a_table():
     table = make_table(prompts=8, candidates=4)
     assert fingerprint(table) == fingerprint(make_table(prompts=8, candidates=4))
     assert fingerprint(table) != fingerprint(make_table(prompts=8, candidates=4, seed=9))
@@ -209,26 +213,26 @@ def test_mismatched_tables_are_refused():
 
 
 @pytest.mark.slow
-def test_command_over_many_halvings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_over_many_halvings(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     table, fresh = make_table(prompts=24, candidates=32), make_table(prompts=24, candidates=8, seed=1)
     save(table, tmp_path / "table.parquet")
     save(fresh, tmp_path / "fresh.parquet")
     command = ["verify", str(tmp_path / "table.parquet"), "--fresh", str(tmp_path / "fresh.parquet")]
     assert main([*command, "--target", "humor=p60", "--halvings", "2", "--json"]) == 0
-    (result,) = [strict(line) for line in capsys.readouterr().out.splitlines()]
+    (result,) = [parse_strict_json(line) for line in capsys.readouterr().out.splitlines()]
     assert (result["halvings"], result["prompts"], result["candidates"]) == (2, 24, 8)
     low, high = result["interval"]["humor"]
     assert result["inside"]["humor"] is (low <= result["realised"]["humor"] <= high)
     assert {"targets", "base", "forecast", "realised", "picked", "improves"} <= set(result)
-    assert main([*command, "--random", "3", "--halvings", "1"]) == 1  # half of the prompts was solved on
+    assert main([*command, "--random", "3", "--halvings", "1"]) == 1  # half of the prompts were used for solving
     assert main([*command, "--random", "3", "--halvings", "2"]) == 0
     assert "3 palettes, 3 of which are possible on most halves; 2 halvings of 24 prompts" in capsys.readouterr().out
-    study = tmp_path / "study.json"
-    assert main([*command, "--study", str(study), "--halvings", "1"]) == 0
+    study_path = tmp_path / "study.json"
+    assert main([*command, "--study", str(study_path), "--halvings", "1"]) == 0
     assert "Every value asked to rise does, by win rate" in capsys.readouterr().out
-    read = studies.load(study)
-    assert (len(read.graded.asked), len(read.random.asked)) == (14, 50)
-    assert read.made["table"] == fingerprint(table)
-    assert main([*command, "--study", str(study), "--random", "3"]) == 2
+    loaded = study_file.load(study_path)
+    assert (len(loaded.graded.asked), len(loaded.random.asked)) == (14, 50)
+    assert loaded.made["table"] == fingerprint(table)
+    assert main([*command, "--study", str(study_path), "--random", "3"]) == 2
     assert main([*command, "--study", str(tmp_path / "none" / "study.json")]) == 2
     assert "there is no folder" in capsys.readouterr().err

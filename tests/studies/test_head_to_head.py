@@ -1,4 +1,4 @@
-"""Tests of palettes head to head: by hand, against enumeration, invariants, and the command."""
+"""Tests of comparing palettes pairwise: cases by hand, enumeration of all pairs, laws, and the command."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def test_wins_and_ties_of_two_contenders_by_hand():
     assert comparison.wins.estimate == pytest.approx([(0.25 + 0.75) / 2])
     assert comparison.ties == pytest.approx([0.5])
     assert comparison.gains.estimate == pytest.approx([(-0.5 + 1.0) / 2])
-    half = student.ppf(0.975, 1) * np.std([0.25, 0.75], ddof=1) / np.sqrt(2)
-    assert comparison.wins.high - comparison.wins.estimate == pytest.approx([half])
+    half_width = student.ppf(0.975, 1) * np.std([0.25, 0.75], ddof=1) / np.sqrt(2)
+    assert comparison.wins.high - comparison.wins.estimate == pytest.approx([half_width])
 
 
-def test_a_prompt_counts_by_its_weight():
+def test_prompts_count_by_their_weights():
     a = contender("a", [[0, 1], [2]], [[0.5, 0.5], [1.0]])
     b = contender("b", [[1], [0, 2]], [[1.0], [0.5, 0.5]])
     weighted = replace(a, weights=np.array([3.0, 1.0]))
@@ -49,29 +49,31 @@ def test_a_prompt_counts_by_its_weight():
         assert comparison.wins.estimate == pytest.approx([0.75 * 0.25 + 0.25 * 0.75])
         assert comparison.gains.estimate == pytest.approx([0.75 * -0.5 + 0.25 * 1.0])
         # Influences 3/4 (0.25 - 0.375) and 1/4 (0.75 - 0.375), and n / (n - 1) = 2.
-        half = student.ppf(0.975, 1) * np.sqrt(2 * (0.09375**2 + 0.09375**2))
-        assert comparison.wins.high - comparison.wins.estimate == pytest.approx([half])
+        half_width = student.ppf(0.975, 1) * np.sqrt(2 * (0.09375**2 + 0.09375**2))
+        assert comparison.wins.high - comparison.wins.estimate == pytest.approx([half_width])
     table = replace(make_table(prompts=8, candidates=4), weights=np.arange(1.0, 9.0))
-    levels = MemoryOracle.of(table)
+    oracle = MemoryOracle.of(table)
     kind = table_contender(table, "kind", np.array([1.0, 0.0, 0.5, 0.0]))
     gains = compare(kind, table_contender(table, "base", np.zeros(4))).gains.estimate
-    tilted = levels.moments(np.array([1.0, 0.0, 0.5, 0.0]) * levels.scale).levels * levels.scale
-    assert gains == pytest.approx(tilted)
+    expected_gains = oracle.moments(np.array([1.0, 0.0, 0.5, 0.0]) * oracle.scale).levels * oracle.scale
+    assert gains == pytest.approx(expected_gains)
 
 
-def test_probabilities_agree_with_enumerating_all_pairs():
+def test_chances_match_the_enumeration_of_all_reply_pairs():
     rng = np.random.default_rng(0)
     rewards = [rng.integers(0, 4, size).astype(float) for size in (5, 7)]
-    shares = [rng.dirichlet(np.ones(size)) for size in (5, 7)]
-    a, b = (contender(n, [list(r)] * 2, [list(p)] * 2) for n, r, p in zip("ab", rewards, shares, strict=True))
-    joint = np.outer(*shares)
-    better, same = (float(joint[op(rewards[0][:, None], rewards[1][None])].sum()) for op in (np.greater, np.equal))
+    probabilities = [rng.dirichlet(np.ones(size)) for size in (5, 7)]
+    a, b = (contender(n, [list(r)] * 2, [list(p)] * 2) for n, r, p in zip("ab", rewards, probabilities, strict=True))
+    joint = np.outer(*probabilities)
+    win_chance, tie_chance = (
+        float(joint[op(rewards[0][:, None], rewards[1][None])].sum()) for op in (np.greater, np.equal)
+    )
     comparison = compare(a, b)
-    assert comparison.wins.estimate == pytest.approx([better + same / 2])
-    assert comparison.ties == pytest.approx([same])
+    assert comparison.wins.estimate == pytest.approx([win_chance + tie_chance / 2])
+    assert comparison.ties == pytest.approx([tie_chance])
 
 
-def test_swapping_two_contenders_swaps_wins_and_the_same_one_ties():
+def test_swapping_contenders_swaps_wins_and_equal_contenders_tie():
     table = make_table(prompts=20, candidates=8)
     base = table_contender(table, "base", np.zeros(4))
     kind = table_contender(table, "kind", np.array([1.0, 0.0, 0.5, 0.0]))
@@ -82,21 +84,21 @@ def test_swapping_two_contenders_swaps_wins_and_the_same_one_ties():
     assert with_itself.wins.estimate == pytest.approx(np.full(4, 0.5))
     assert with_itself.gains.high == pytest.approx(np.zeros(4))
     assert forward.wins.estimate[0] > 0.5
-    assert [(c.first, c.second) for c in compare_all([kind, base, kind])] == [
+    assert [(comparison.first, comparison.second) for comparison in compare_all([kind, base, kind])] == [
         *(("kind", "base"), ("kind", "kind"), ("base", "kind"))
     ]
 
 
-def test_incomparable_contenders_are_refused_with_a_reason():
+def test_incomparable_contenders_are_refused():
     a, b = contender("a", [[0.0]], [[1.0]]), contender("b", [[1.0]], [[1.0]])
     with pytest.raises(InputError, match="a and b share 1 prompts"):
         compare(a, b)
-    two = contender("two", [[0.0], [0.0]], [[1.0], [1.0]])
+    on_two_prompts = contender("two", [[0.0], [0.0]], [[1.0], [1.0]])
     with pytest.raises(InputError, match="share 2 prompts and 0 values"):
-        compare(two, replace(two, values=("kindness",)))
+        compare(on_two_prompts, replace(on_two_prompts, values=("kindness",)))
 
 
-def test_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     table = replace(make_table(prompts=30, candidates=8), held_out=np.arange(30) % 3 == 0)
     save(table, tmp_path / "table.parquet")
     (tmp_path / "p.jsonl").write_text(
@@ -105,7 +107,7 @@ def test_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.Captu
     command = ["compare", str(tmp_path / "table.parquet"), "--targets-file", str(tmp_path / "p.jsonl")]
     assert main([*command, "--json"]) == 0
     comparisons = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(f["first"], f["second"]) for f in comparisons] == [
+    assert [(comparison["first"], comparison["second"]) for comparison in comparisons] == [
         *(("funny", "palette-2 (nearest)"), ("funny", "base"), ("palette-2 (nearest)", "base"))
     ]
     assert comparisons[1]["prompts"] == 10
@@ -135,7 +137,7 @@ def test_command_on_palettes_and_on_answers(tmp_path: Path, capsys: pytest.Captu
         read_answers(tmp_path / "small.jsonl")
 
 
-def test_command_distinguishes_palettes_of_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_distinguishes_palettes_of_the_same_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     save(make_table(prompts=12, candidates=8), tmp_path / "table.parquet")
     lines = [json.dumps({"name": name, "targets": {"humor": "+0.1sd"}}) for name in ("a", "a", "base")]
     (tmp_path / "p.jsonl").write_text("\n".join(lines))

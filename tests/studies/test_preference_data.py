@@ -1,4 +1,4 @@
-"""Tests of preference data: labels by hand, distinct pairs, held-out prompts left out, and TRL reading the file."""
+"""Tests of preference data: labels by hand, no duplicate pairs, held-out prompts omitted, and reading with TRL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from map_core.studies.preference_data import preference_pairs
 from tests.tables import make_table
 
 
-def text(record: Mapping[str, Any], side: str) -> str:
+def reply_text(record: Mapping[str, Any], side: str) -> str:
     return str(record[side][0]["content"])
 
 
@@ -33,24 +33,24 @@ def test_labels_follow_the_odds_of_the_weighted_reward():
         use_cases=("All",),
         replies=("dull", "funny"),
     )
-    # lambda = log 3: the better reply is chosen three times out of four.
+    # lambda = log 3: the better reply is chosen three times of four.
     records = [r for seed in range(800) for r in preference_pairs(table, np.array([np.log(3.0)]), seed=seed)]
     assert len(records) == 800
-    funny = [r for r in records if text(r, "chosen") == "funny"]
+    funny = [r for r in records if reply_text(r, "chosen") == "funny"]
     assert len(funny) / 800 == pytest.approx(0.75, abs=0.05)
     assert funny[0]["certificate"]["probability"] == pytest.approx(0.75)
-    dull = next(r for r in records if text(r, "chosen") == "dull")
+    dull = next(r for r in records if reply_text(r, "chosen") == "dull")
     assert dull["certificate"]["probability"] == pytest.approx(0.25)
     assert dull["certificate"]["rewards_chosen"] == {"humor": 0.0}
     assert dull["weights"] == {"humor": pytest.approx(np.log(3.0))}
 
 
-def test_pairs_share_a_prompt_are_distinct_and_not_held_out():
+def test_pairs_are_unique_and_skip_held_out_prompts():
     table = replace(make_table(prompts=12, candidates=4), held_out=np.arange(12) == 0, metadata={"system": "Be kind."})
     records = list(preference_pairs(table, np.ones(4), pairs=50))
     assert len(records) == 11 * 6
-    pairs = {frozenset((text(r, "chosen"), text(r, "rejected"))) for r in records}
-    assert len(pairs) == len(records)
+    unique_pairs = {frozenset((reply_text(r, "chosen"), reply_text(r, "rejected"))) for r in records}
+    assert len(unique_pairs) == len(records)
     assert {r["prompt"][0]["content"] for r in records} == {"Be kind."}
     assert table.prompts[0] not in {r["prompt"][1]["content"] for r in records}
     assert list(preference_pairs(table, np.ones(4), pairs=50)) == records
@@ -62,16 +62,16 @@ def test_trl_reads_what_the_command_writes(tmp_path: Path, capsys: pytest.Captur
     datasets = pytest.importorskip("datasets", reason="needs requirements-tune.txt")
     data_utils = pytest.importorskip("trl.data_utils", reason="needs requirements-tune.txt")
     save(make_table(prompts=12, candidates=8), tmp_path / "table.parquet")
-    out = tmp_path / "kind.jsonl"
-    command = ["preferences", str(tmp_path / "table.parquet"), "--target", "humor=+0.4sd", "--out", str(out)]
+    out_path = tmp_path / "kind.jsonl"
+    command = ["preferences", str(tmp_path / "table.parquet"), "--target", "humor=+0.4sd", "--out", str(out_path)]
     assert main([*command, "--pairs", "3"]) == 0
     assert "36 pairs" in capsys.readouterr().err
-    data = datasets.load_dataset("json", data_files=str(out), split="train", cache_dir=str(tmp_path / "cache"))
-    assert {"prompt", "chosen", "rejected"} <= set(data.column_names)
-    assert data_utils.is_conversational(data[0])
-    assert data_utils.maybe_extract_prompt(data[0])["chosen"] == data[0]["chosen"]
-    assert data[0]["certificate"]["verdict"] == "reachable"
-    first = json.loads(out.read_text().splitlines()[0])
-    assert first["palette"]["targets"]["humor"] == pytest.approx(first["certificate"]["levels"]["humor"])
+    dataset = datasets.load_dataset("json", data_files=str(out_path), split="train", cache_dir=str(tmp_path / "cache"))
+    assert {"prompt", "chosen", "rejected"} <= set(dataset.column_names)
+    assert data_utils.is_conversational(dataset[0])
+    assert data_utils.maybe_extract_prompt(dataset[0])["chosen"] == dataset[0]["chosen"]
+    assert dataset[0]["certificate"]["verdict"] == "reachable"
+    first_record = json.loads(out_path.read_text().splitlines()[0])
+    assert first_record["palette"]["targets"]["humor"] == pytest.approx(first_record["certificate"]["levels"]["humor"])
     assert main(command) == 2
     assert "is there already" in capsys.readouterr().err

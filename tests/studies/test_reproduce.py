@@ -33,7 +33,10 @@ def study() -> ReproductionStudy:
 
 
 def adam_by_hand(level: float, steps: int) -> float:
-    """Run Adam on tau for rewards 0 and 1 and target ``level``: the gradient is lambda (logistic(lambda) - level)."""
+    """Return the weight that Adam on tau reaches for rewards 0 and 1 and target ``level``.
+
+    The gradient is lambda (logistic(lambda) - level).
+    """
     tau = first = second = 0.0
     for step in range(1, steps):
         weight = math.exp(tau)
@@ -53,45 +56,45 @@ def test_the_published_solver_on_two_replies_by_hand():
     assert outcome.weights[0, 0] == pytest.approx(math.log(9.0), abs=0.01)
 
 
-def test_whether_a_palette_counts_as_solved_depends_on_overflow():
-    """Weights diverge for a target above every reply; whether float32 overflows depends on the rewards' offset."""
+def test_solved_depends_on_overflow():
+    """Weights diverge for a target above every reply; whether that is detected depends on the zero of the rewards."""
     offsets, rewards = np.array([0, 2]), np.array([[0.0], [1.0]])
-    above = published_solver(rewards, offsets, np.array([[1.5]]))
+    above_zero = published_solver(rewards, offsets, np.array([[1.5]]))
     below_zero = published_solver(rewards - 1.0, offsets, np.array([[0.5]]))
-    assert above.weights == pytest.approx(below_zero.weights, rel=1e-3)
-    assert above.weights[0, 0] > 1e5
-    assert above.solved.tolist() == [False]
+    assert above_zero.weights == pytest.approx(below_zero.weights, rel=1e-3)
+    assert above_zero.weights[0, 0] > 1e5
+    assert above_zero.solved.tolist() == [False]
     assert below_zero.solved.tolist() == [True]
-    # An attainable target is refused where rewards are large: exp(100) overflows float32.
+    # An attainable target counts as unsolved where rewards are large: exp(100) overflows float32.
     assert published_solver(rewards + 100.0, offsets, np.array([[100.6]])).solved.tolist() == [False]
     assert published_solver(rewards - 110.0, offsets, np.array([[-109.4]])).solved.tolist() == [False]
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_published_steps_come_close_on_easy_palettes(form: Form):
+def test_the_published_steps_come_close_on_easy_targets(form: Form):
     oracle = MemoryOracle.of(TABLE, form)
     d = np.array([[0.1, 0.1, math.nan, math.nan], [0.2, 0.05, 0.1, 0.1]])
     outcome = published_solver(TABLE.rewards, TABLE.offsets, oracle.rewards_at(d), form=form)
     assert outcome.solved.all()
     assert np.all(outcome.weights[0, 2:] == 0)
     for target, weights in zip(d, outcome.weights * oracle.scale, strict=True):
-        exact, at = solve(oracle, target), oracle.moments(weights)
-        gap = exact.kl - (weights @ np.nan_to_num(target) - at.log_normaliser)
+        exact, moments = solve(oracle, target), oracle.moments(weights)
+        gap = exact.kl - (weights @ np.nan_to_num(target) - moments.log_normaliser)
         assert 1e-9 < gap < 0.01
 
 
-def test_rows_and_uneven_prompts_do_not_mix():
-    uneven = np.array([0, 3, 4, 16, 192])
+def test_rows_and_prompts_of_unequal_size_do_not_affect_each_other():
+    uneven_offsets = np.array([0, 3, 4, 16, 192])
     targets = TABLE.rewards.mean(axis=0) + np.random.default_rng(0).uniform(0, 0.4, (5, 4))
     for form in FORMS:
-        together = published_solver(TABLE.rewards, uneven, targets, form=form)
+        together = published_solver(TABLE.rewards, uneven_offsets, targets, form=form)
         for row, target in enumerate(targets):
-            alone = published_solver(TABLE.rewards, uneven, target, form=form)
+            alone = published_solver(TABLE.rewards, uneven_offsets, target, form=form)
             assert together.weights[row] == pytest.approx(alone.weights[0], rel=1e-3)
-    # Padding of short prompts has no effect: with enough steps the weights are exact.
-    oracle = MemoryOracle(TABLE.rewards, uneven, TABLE.values, Form.PER_PROMPT)
+    # The padding of short prompts has no effect: with enough steps the weights are the exact ones.
+    oracle = MemoryOracle(TABLE.rewards, uneven_offsets, TABLE.values, Form.PER_PROMPT)
     d = np.array([0.3, math.nan, 0.2, math.nan])
-    outcome = published_solver(TABLE.rewards, uneven, oracle.rewards_at(d), form=Form.PER_PROMPT, steps=2000)
+    outcome = published_solver(TABLE.rewards, uneven_offsets, oracle.rewards_at(d), form=Form.PER_PROMPT, steps=2000)
     assert outcome.weights[0] * oracle.scale == pytest.approx(solve(oracle, d).weights, abs=1e-4)
 
 
@@ -100,23 +103,23 @@ def test_palettes_lie_above_the_base_model_and_follow_the_seed():
     palettes = random_palettes(TABLE, oracle, 2, 100, values=[0, 2, 3], highest=0.8, seed=1)
     assert np.all(np.sum(~np.isnan(palettes), axis=1) == 2)
     assert np.isnan(palettes[:, 1]).all()
-    top = np.quantile(TABLE.rewards, 0.8, axis=0)
+    highest_levels = np.quantile(TABLE.rewards, 0.8, axis=0)
     free = np.isnan(palettes)
-    assert np.all(free | ((palettes >= oracle.base) & (palettes <= top + 1e-9)))
+    assert np.all(free | ((palettes >= oracle.base) & (palettes <= highest_levels + 1e-9)))
     assert np.array_equal(palettes, random_palettes(TABLE, oracle, 2, 100, values=[0, 2, 3], highest=0.8, seed=1), True)
-    same_seed_palettes = random_palettes(TABLE, oracle, 2, 100, values=[0, 2, 3], highest=0.8, seed=2)
-    assert not np.array_equal(palettes, same_seed_palettes, True)
+    other_palettes = random_palettes(TABLE, oracle, 2, 100, values=[0, 2, 3], highest=0.8, seed=2)
+    assert not np.array_equal(palettes, other_palettes, True)
 
 
-def test_reachable_palettes_agree_with_the_certificate(study: ReproductionStudy):
+def test_the_reachable_share_is_that_of_the_certificates(study: ReproductionStudy):
     oracle = MemoryOracle.of(TABLE)
     for size in study.sizes:
         levels = random_palettes(TABLE, oracle, size.values, 12, seed=[3, size.values])
-        by_margin = [margin(oracle, d).attainable for d in oracle.standardise(levels)]
-        assert size.reachable == pytest.approx(np.mean(by_margin))
+        attainable = [margin(oracle, d).attainable for d in oracle.standardise(levels)]
+        assert size.reachable == pytest.approx(np.mean(attainable))
 
 
-def test_study_has_a_row_for_each_number_of_values(study: ReproductionStudy):
+def test_the_study_has_one_row_per_number_of_values(study: ReproductionStudy):
     assert [size.values for size in study.sizes] == [1, 2, 3, 4]
     assert study.protocol.values == TABLE.values
     assert study.protocol.form is Form.PER_PROMPT
@@ -131,7 +134,7 @@ def test_study_has_a_row_for_each_number_of_values(study: ReproductionStudy):
         assert all(0 <= share <= 1 for share in shares)
         assert size.rounds_short <= size.one_round_short + 1e-9
     assert study.sizes[0].one_round_missed == 0.0
-    # Weights of the pooled form, used per prompt, deliver less than they promise.
+    # Weights of the pooled form, used per prompt, fall short of their targets.
     assert study.sizes[0].pooled_missed > 0.5
 
 
@@ -139,24 +142,24 @@ def test_the_sequential_example_ends_at_its_quantile(study: ReproductionStudy):
     rounds = study.rounds
     assert rounds.values == TABLE.values[:3]
     assert rounds.together == pytest.approx([rounds.quantile] * 3, abs=0.01)
-    lack = [max(rounds.quantile - reached for reached in row) for row in (rounds.one_round, rounds.five_rounds)]
-    assert lack[0] > 0.02
-    assert lack[1] < 0.5 * lack[0]
+    shortfalls = [max(rounds.quantile - reached for reached in row) for row in (rounds.one_round, rounds.five_rounds)]
+    assert shortfalls[0] > 0.02
+    assert shortfalls[1] < 0.5 * shortfalls[0]
 
 
 def test_the_same_seed_gives_the_same_study():
-    first, same, other_seed = (reproduce(TABLE, values=[2, 0], palettes=6, seed=seed) for seed in (5, 5, 6))
+    first, repeated, other_seed = (reproduce(TABLE, values=[2, 0], palettes=6, seed=seed) for seed in (5, 5, 6))
 
     def without_times(study: ReproductionStudy) -> tuple:
         return tuple(replace(size, our_ms=0.0, published_ms=0.0) for size in study.sizes)
 
-    assert without_times(first) == without_times(same) != without_times(other_seed)
+    assert without_times(first) == without_times(repeated) != without_times(other_seed)
     assert first.protocol.values == ("humor", "helpfulness")
-    assert first.rounds == same.rounds
+    assert first.rounds == repeated.rounds
 
 
-def test_study_without_attainable_palettes(capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Two replies per prompt trade one value for the other, so no pair of targets above base is attainable."""
+def test_palettes_out_of_reach_are_not_an_error(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Each prompt has two replies that trade one value for the other: pairs above the base are not attainable."""
     names = tuple(f"p{i}" for i in range(6))
     rewards = np.tile([[0.0, 1.0], [1.0, 0.0]], (6, 1))
     table = RewardTable(("kind", "funny"), rewards, np.arange(7) * 2, names, names, ("All",) * 6, ("a", "b") * 6)
@@ -183,7 +186,7 @@ def test_study_without_attainable_palettes(capsys: pytest.CaptureFixture[str], t
         ({"seed": -1}, "seed is -1"),
     ],
 )
-def test_bad_settings_are_refused(settings, message):
+def test_bad_settings_say_what_is_wrong(settings, message):
     with pytest.raises(InputError, match=message):
         reproduce(TABLE, **settings)
 
@@ -195,17 +198,19 @@ def table(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_command_as_text_as_json_and_as_a_figure(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    few_palettes = ["--palettes=3", "--values=humor,helpfulness"]
-    drawn = tmp_path / "study.html"
-    assert main(["reproduce", table, *few_palettes, f"--figure={drawn}"]) == 0
+def test_the_command_prints_text_and_json_and_writes_a_figure(
+    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    options = ["--palettes=3", "--values=humor,helpfulness"]
+    figure_path = tmp_path / "study.html"
+    assert main(["reproduce", table, *options, f"--figure={figure_path}"]) == 0
     out, err = capsys.readouterr()
     assert "Reachable, proven" in out
     assert re.search(r"in the paper, on its tables +96\.8% +94\.6%\n", out)
     assert "0.663 0.437 0.700" in out
     assert "0 of 3 parts done; 3 palettes of 1 value" in err
-    assert "plotly" in drawn.read_text(encoding="utf-8")
-    assert main(["reproduce", table, *few_palettes, "--form=pooled", "--json", "--quiet"]) == 0
+    assert "plotly" in figure_path.read_text(encoding="utf-8")
+    assert main(["reproduce", table, *options, "--form=pooled", "--json", "--quiet"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
 
@@ -220,7 +225,7 @@ def test_command_as_text_as_json_and_as_a_figure(table: str, tmp_path: Path, cap
 
 
 @pytest.mark.parametrize(
-    ("extra", "message"),
+    ("options", "message"),
     [
         (["--values=humor,charm"], "charm"),
         (["--values=humor,humor"], "different positions"),
@@ -230,12 +235,14 @@ def test_command_as_text_as_json_and_as_a_figure(table: str, tmp_path: Path, cap
         (["--figure=/nowhere/at/all.html"], "no folder"),
     ],
 )
-def test_command_refuses_bad_options(table: str, capsys: pytest.CaptureFixture[str], extra: list[str], message: str):
-    assert main(["reproduce", table, *extra]) == 2
+def test_the_command_refuses_bad_options(
+    table: str, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+):
+    assert main(["reproduce", table, *options]) == 2
     assert message in capsys.readouterr().err
 
 
-def test_interruption_is_reported(table: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupt_is_reported(table: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -244,7 +251,7 @@ def test_interruption_is_reported(table: str, capsys: pytest.CaptureFixture[str]
     assert "Stopped." in capsys.readouterr().err
 
 
-def test_figure_draws_the_rows(study: ReproductionStudy):
+def test_the_figure_shows_the_rows_of_the_study(study: ReproductionStudy):
     figure = study_figure(study)
     traces = {(trace.xaxis, trace.name): trace for trace in figure.data}
     assert list(traces["x", "reachable, proven"].y) == [size.reachable for size in study.sizes]

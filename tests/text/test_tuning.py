@@ -32,7 +32,7 @@ def value_check(outcome: str | None = "delivers", tuned: float = 0.6) -> dict[st
     return {"base": 0.5, "tuned": tuned, "tuned_error": 0.05, "forecast": 0.62, "outcome": outcome}
 
 
-def check(*outcomes: str | None, share: float | None = 0.8) -> dict[str, object]:
+def make_check(*outcomes: str | None, share: float | None = 0.8) -> dict[str, object]:
     values = {f"v{n}": value_check(outcome) for n, outcome in enumerate(outcomes)}
     interval = [None, None] if share is None else [share - 0.1, share + 0.1]
     return {
@@ -87,7 +87,7 @@ def test_targeted_values_come_first():
 
 def test_targeted_values_have_an_outcome_with_an_interval():
     words = LevelWords({"v0": "Humor"}, {"v0": GRIDS["humor"]}, PLAIN)
-    (outcome,) = value_outcomes(check("falls short", None), words)
+    (outcome,) = value_outcomes(make_check("falls short", None), words)
     assert (outcome.title, outcome.outcome) == ("Humor", "falls short")
     assert outcome.sentence == "60 where 62 was forecast; the true level lies from 55 to 65 in 90 of 100 cases."
 
@@ -102,15 +102,15 @@ def test_targeted_values_have_an_outcome_with_an_interval():
     ],
 )
 def test_the_verdict_is_that_of_the_worst_value(outcomes, expected):
-    sentence = overall_sentence(check(*outcomes))
+    sentence = overall_sentence(make_check(*outcomes))
     assert expected in sentence
     assert "80% of the way" in sentence
     assert "70% to 90% in 90 of 100 cases (8 prompts that it was not tuned on, 4 replies each)" in sentence
 
 
 def test_negative_share_of_the_way_reads_as_none():
-    assert "It comes none of the way" in overall_sentence(check("falls short", share=-2.3))
-    assert "of the way" not in overall_sentence(check("unsure", share=None))
+    assert "It comes none of the way" in overall_sentence(make_check("falls short", share=-2.3))
+    assert "of the way" not in overall_sentence(make_check("unsure", share=None))
 
 
 def test_estimate_has_readable_units():

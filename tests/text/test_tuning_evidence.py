@@ -8,9 +8,9 @@ from map_core.studies.tuning_study import TuningStudy
 from map_core.text.tuning import GRID, LevelWords
 from map_core.text.tuning_evidence import check_rows, choosing_rows, palette_title, study_facts, study_sentence
 from map_core.text.wording import NUMBERS, PLAIN
-from tests.text.test_tuning import check
+from tests.text.test_tuning import make_check
 
-WORDS = LevelWords({"v0": "Humor", "v1": "Kindness"}, {"v0": (GRID / 100).tolist()}, PLAIN)
+LEVEL_WORDS = LevelWords({"v0": "Humor", "v1": "Kindness"}, {"v0": (GRID / 100).tolist()}, PLAIN)
 
 
 def choice(candidates: int, share_of_way: float) -> dict[str, object]:
@@ -24,12 +24,12 @@ def choice(candidates: int, share_of_way: float) -> dict[str, object]:
 
 def check_with_choices(*outcomes: str | None) -> dict[str, object]:
     choices = {"tuned": [choice(1, 0.4), choice(4, 0.7)], "base": [choice(1, 0.0), choice(16, 0.9)]}
-    return {**check(*outcomes), "kl": 0.5, "kl_forecast": 0.29, "choosing": choices}
+    return {**make_check(*outcomes), "kl": 0.5, "kl_forecast": 0.29, "choosing": choices}
 
 
 def test_check_rows():
     checks = [("Kind", check_with_choices("falls short", "delivers", None)), ("New", None)]
-    header, rows = check_rows(checks, "Tuned model", WORDS)
+    header, rows = check_rows(checks, "Tuned model", LEVEL_WORDS)
     assert [header[0], *header[-3:]] == ["Tuned model", "Effort", "Needed", "Values"]
     assert rows[0] == ["Kind", "80%", "70% to 90%", "small", "very small", "Humor: falls short; Kindness: delivers"]
     assert rows[1][:2] == ["New", "not checked yet"]
@@ -39,7 +39,7 @@ def test_check_rows():
 
 
 def test_choosing_rows_compare_tuned_and_base_model():
-    header, rows = choosing_rows(check_with_choices("delivers"), WORDS)
+    header, rows = choosing_rows(check_with_choices("delivers"), LEVEL_WORDS)
     assert rows == [
         ["1 reply", "40% (30% to 50%)", "0% (-10% to 10%)"],
         ["4 replies", "70% (60% to 80%)", ""],
@@ -50,7 +50,7 @@ def test_choosing_rows_compare_tuned_and_base_model():
     assert rows[1][3:] == ["1.9", ""]
 
 
-def study(**summary: object) -> TuningStudy:
+def make_study(**summary: object) -> TuningStudy:
     study_summary = {
         "palettes": 2,
         "share_of_way": 0.6,
@@ -71,19 +71,19 @@ def study(**summary: object) -> TuningStudy:
 
 
 def test_palette_title_lists_values_and_levels():
-    assert palette_title(["v0=p65", "v1=p60"], WORDS) == "Humor at 65, kindness at 60"
+    assert palette_title(["v0=p65", "v1=p60"], LEVEL_WORDS) == "Humor at 65, kindness at 60"
     assert palette_title(["v0=p65"], LevelWords({"v0": "Humor"}, {}, NUMBERS)) == "Humor at p65"
 
 
 def test_study_facts_show_the_summary():
-    facts = study_facts(study(), WORDS)
+    facts = study_facts(make_study(), LEVEL_WORDS)
     assert [figure for _, figure, _ in facts] == ["60%", "20%", "1.30 times", "80%", "25 minutes"]
     assert "90%" in facts[3][2]
     assert "effective" not in facts[3][2]
-    assert "effective sample size 2.1" in study_facts(study(), LevelWords({}, {}, NUMBERS))[3][2]
-    assert len(study_facts(study(**{"base, 16 candidates": None}), WORDS)) == 4
+    assert "effective sample size 2.1" in study_facts(make_study(), LevelWords({}, {}, NUMBERS))[3][2]
+    assert len(study_facts(make_study(**{"base, 16 candidates": None}), LEVEL_WORDS)) == 4
 
 
 @pytest.mark.parametrize("part", ["Compare replies", "8 prompts", "4 replies each", "2026-11-30, two cores"])
 def test_study_sentence_states_method_date_and_machine(part: str):
-    assert part in study_sentence(study())
+    assert part in study_sentence(make_study())
