@@ -159,16 +159,16 @@ def truncated(log_probs: np.ndarray, settings: SamplingSettings) -> np.ndarray:
 
 def closing_leaves_the_engine_ready(engine: Engine) -> None:
     """Check that a stream that is closed early does not change later calls."""
-    whole = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
+    expected = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
     for count in (0, 1, 3):
         stream = engine.sample(DrawRequest(PROMPT, 4, UNCUT, 5))
-        taken = [next(stream) for _ in range(count)]
+        partial = [next(stream) for _ in range(count)]
         close(stream)
-        assert len(taken) == count
-        again = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
-        assert [reply_key(reply) for reply in again] == [reply_key(reply) for reply in whole]
-        for reply, other in zip(again, whole, strict=True):
-            np.testing.assert_allclose(reply.log_probs, other.log_probs, rtol=0, atol=1e-4)
+        assert len(partial) == count
+        actual = engine.complete(DrawRequest(PROMPT, 4, UNCUT, 5))
+        assert [reply_key(reply) for reply in actual] == [reply_key(reply) for reply in expected]
+        for reply, expected_reply in zip(actual, expected, strict=True):
+            np.testing.assert_allclose(reply.log_probs, expected_reply.log_probs, rtol=0, atol=1e-4)
 
 
 def calls_may_take_turns(engine: Engine) -> None:

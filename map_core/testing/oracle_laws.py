@@ -131,16 +131,18 @@ def multiplicity_repeats_prompts(oracle: Oracle, table: PlainTable) -> None:
 def prompts_make_up_the_whole(oracle: Oracle, table: PlainTable) -> None:
     """Check that the prompts' moments average to those of the table."""
     for x in weights_for(table):
-        each, whole = oracle.by_prompt(x), oracle.moments(x)
+        each, table_moments = oracle.by_prompt(x), oracle.moments(x)
         np.testing.assert_array_equal(each.replies, table.counts)
         assert each.mass.sum() == pytest.approx(1.0)
-        assert_close(each.mass @ each.levels, whole.levels, oracle)
+        assert_close(each.mass @ each.levels, table_moments.levels, oracle)
         if table.form is Form.PER_PROMPT:
-            assert_close(each.mass @ each.log_normaliser, whole.log_normaliser, oracle)
+            assert_close(each.mass @ each.log_normaliser, table_moments.log_normaliser, oracle)
             np.testing.assert_allclose(each.mass, table.counted / table.prompts)
         else:
             often = table.counted * table.counts
-            assert_close(np.log(often @ np.exp(each.log_normaliser) / often.sum()), whole.log_normaliser, oracle)
+            assert_close(
+                np.log(often @ np.exp(each.log_normaliser) / often.sum()), table_moments.log_normaliser, oracle
+            )
         alone = replace(table, form=Form.PER_PROMPT)
         first = table.replies_of(0)
         p = np.exp(table.z[first] @ x - (table.z[first] @ x).max())
@@ -220,11 +222,11 @@ def never_changes(oracle: Oracle, table: PlainTable) -> None:
     oracle.moments(0.5 * x)
     oracle.by_prompt(0.5 * x)
     oracle.batch_moments(np.stack([x, -x]), covariance=True)
-    again = oracle.moments(x)
+    repeated = oracle.moments(x)
     for array, before in zip((first.levels, first.covariance, each.levels, best), kept, strict=True):
         np.testing.assert_array_equal(array, before)
-    assert_close(again.levels, kept[0], oracle, 1e-3)
-    assert_close(again.covariance, kept[1], oracle, 1e-3)
+    assert_close(repeated.levels, kept[0], oracle, 1e-3)
+    assert_close(repeated.covariance, kept[1], oracle, 1e-3)
 
 
 def subsamples_are_nested_and_in_the_same_units(oracle: Oracle, table: PlainTable) -> None:

@@ -17,9 +17,9 @@ LONGEST = {"bench_tuning"}
 
 def main() -> None:
     """Run the chosen benchmarks one after another."""
-    asked = sys.argv[1:] or [name for name in NAMES if name not in LONGEST]
+    names = sys.argv[1:] or [name for name in NAMES if name not in LONGEST]
     results = {}
-    for name in asked:
+    for name in names:
         name = name if name.startswith("bench_") else f"bench_{name}"
         if name not in NAMES:
             sys.exit(f"Unknown benchmark {name!r}; there are {', '.join(NAMES)}.")

@@ -39,7 +39,7 @@ VIEWERS = 8
 SECONDS = 120.0
 CANDIDATES, TOKENS = 8, 32
 ALONE = 11
-#: Of the request whose speed is measured.
+#: The request whose speed is measured.
 LONG_CANDIDATES, LONG_TOKENS, REPEATS = 16, 64, 11
 PARTS = ("alone", "speed", "eight", "without")
 #: Milliseconds from the click to the frame that shows the first words of the base reply.
@@ -80,12 +80,12 @@ DONE = """() => new Promise((resolve, reject) => {
 
 
 def run(viewers: int = VIEWERS, seconds: float = SECONDS, parts: Sequence[str] = PARTS) -> dict[str, Any]:
-    """Measure and print.
+    """Measure and print the results.
 
     Args:
         viewers: browsers at once.
-        seconds: how long they go on.
-        parts: of what is measured.
+        seconds: duration.
+        parts: the measurements to run.
     """
     chromium = find_chromium()
     if chromium is None:
@@ -132,7 +132,7 @@ async def _all(
     faults: list[str] = []
     figures: dict[str, Any] = {}
     async with async_playwright() as playwright:
-        # A browser a viewer: in one browser only the page in front is drawn.
+        # One browser per viewer: a browser draws only its front page.
         launched = [
             await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for _ in range(viewers if "eight" in parts else 1)
@@ -158,7 +158,7 @@ async def _all(
 
 
 async def _alone(page: Any) -> dict[str, Any]:
-    """One viewer: from the click to the first words."""
+    """Measure one viewer from the click to the first words."""
     waits = [await _generate(page) for _ in range(ALONE)]
     print(
         f"one viewer, warm: first words on the page {statistics.median(waits):.2f} s after the click (slowest "
@@ -168,22 +168,22 @@ async def _alone(page: Any) -> dict[str, Any]:
 
 
 async def _speed(page: Any) -> dict[str, Any]:
-    """The same request beside the page that shows it and without any page, in turn: tokens a second, to the choice."""
+    """Measure tokens a second up to the choice, in turn with and without a page that shows the request."""
     await _set_numbers(page, LONG_CANDIDATES, LONG_TOKENS)
     await _generate(page)
     prompt = await page.locator(".vp-panel .vp-asked p").inner_text()
     settings = SamplingSettings.from_metadata(table_format.load_metadata(table_format.DEFAULT_TABLE))
-    beside, without = [], []
+    on_page, without = [], []
     with GenerationService() as service:
         service.start(scoring.DEFAULT_VALUES)
         for turn in range(REPEATS + 1):
             seed = int(await page.locator(".st-key-seed input").input_value())
             if await _generate(page) < 0:
                 raise SystemExit("The page shows no replies.")
-            shown = await page.locator(".vp-panel [role=status]").inner_text()
-            found = re.search(r"([\d,]+) tokens, ([\d.]+) s", shown)
-            assert found is not None, shown
-            with_page = int(found[1].replace(",", "")) / float(found[2])
+            status_text = await page.locator(".vp-panel [role=status]").inner_text()
+            match = re.search(r"([\d,]+) tokens, ([\d.]+) s", status_text)
+            assert match is not None, status_text
+            with_page = int(match[1].replace(",", "")) / float(match[2])
             await page.wait_for_timeout(1500)
             request = GenerationRequest(
                 prompt,
@@ -195,23 +195,23 @@ async def _speed(page: Any) -> dict[str, Any]:
             )
             end = await asyncio.to_thread(service.submit(request).wait, 300)
             if turn:  # the first one warms up
-                beside.append(with_page)
+                on_page.append(with_page)
                 without.append(end.tokens / end.seconds)
-    ratios = [one / other for one, other in zip(beside, without, strict=True)]
+    ratios = [with_rate / without_rate for with_rate, without_rate in zip(on_page, without, strict=True)]
     print(
-        f"K = {LONG_CANDIDATES}, {LONG_TOKENS} tokens: {statistics.median(beside):.0f} tokens/s beside the page, "
+        f"K = {LONG_CANDIDATES}, {LONG_TOKENS} tokens: {statistics.median(on_page):.0f} tokens/s beside the page, "
         f"{statistics.median(without):.0f} without, ratio {statistics.median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f})"
     )
     return {
-        "tokens_a_second_beside": statistics.median(beside),
+        "tokens_a_second_beside": statistics.median(on_page),
         "tokens_a_second_without": statistics.median(without),
         "ratio": statistics.median(ratios),
     }
 
 
 async def _eight(pages: Sequence[Any], server: int | None, seconds: float, faults: list[str]) -> dict[str, Any]:
-    """Every viewer generates again and again; in the middle the model process of a server that is named is killed."""
+    """Let every viewer generate repeatedly; halfway, kill the model process of the named server."""
     end, waits = time.monotonic() + seconds, []
     killed: list[int] = []
 
@@ -247,7 +247,7 @@ async def _eight(pages: Sequence[Any], server: int | None, seconds: float, fault
 
 
 async def _without(pages: Sequence[Any], seconds: float, faults: list[str]) -> dict[str, Any]:
-    """The first words where the channel cannot be had: one viewer alone, then all of them."""
+    """Measure the first words without the live channel: one viewer alone, then all of them."""
     for page in pages:
         await page.route_web_socket(re.compile("/live/desk"), lambda socket: socket.close())
         await page.reload()
@@ -282,18 +282,18 @@ async def _set_numbers(page: Any, candidates: int, tokens: int) -> None:
 
 
 async def _generate(page: Any) -> float:
-    """Click, wait for the end; seconds from the click to the first words on the page, negative for a fault."""
-    shown = float(await page.evaluate(SHOWN))
-    if shown < 0:
-        return shown
+    """Click and wait for the end; return seconds from the click to the first words, negative for a fault."""
+    shown_at = float(await page.evaluate(SHOWN))
+    if shown_at < 0:
+        return shown_at
     try:
         await page.evaluate(DONE)
-        # What follows the replies is drawn by the page's script: the next click comes after that.
+        # The page's script draws what follows the replies; the next click comes after that.
         await page.wait_for_selector(".st-key-stop button:disabled", timeout=60_000)
         await page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
     except Exception:
         return -1.0 if await page.locator("[data-testid=stAlertContentError]").count() else -2.0
-    return shown / 1000
+    return shown_at / 1000
 
 
 def _kill_model(server: int) -> int:

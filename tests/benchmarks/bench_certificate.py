@@ -28,13 +28,13 @@ MOVE = 0.03
 
 
 def palettes(oracle: MemoryOracle) -> list[np.ndarray]:
-    """Targets on all values, two of each hardness."""
+    """Return targets on all values, two of each difficulty."""
     rng = np.random.default_rng(0)
     return [rng.uniform(0.0, most, len(oracle.values)) for most in HARDNESS for _ in range(2)]
 
 
 def milliseconds(work: Callable[[], Any]) -> float:
-    """The median time of a few runs, after one that is not counted."""
+    """Return the median time of a few runs after a warm-up."""
     times = []
     for _ in range(REPEATS + 1):
         began = time.perf_counter()
@@ -44,29 +44,29 @@ def milliseconds(work: Callable[[], Any]) -> float:
 
 
 def run() -> dict[str, Any]:
-    """Time each question, print a table, return its rows."""
+    """Time each query, print a table and return its rows."""
     table = table_format.load(table_format.DEFAULT_TABLE)
     oracle, pooled = MemoryOracle.of(table), MemoryOracle.of(table, Form.POOLED)
-    asked = palettes(oracle)
+    target_rows = palettes(oracle)
     even = np.full(len(oracle.values), 1.0 / len(oracle.values))
-    look = milliseconds(lambda: [oracle.best(even) for _ in range(100)]) / 100
+    pass_time = milliseconds(lambda: [oracle.best(even) for _ in range(100)]) / 100
 
-    passes = [margin(oracle, d).passes for d in asked]
-    of_pooled = [margin(pooled, d).passes for d in asked]
+    passes = [margin(oracle, d).passes for d in target_rows]
+    of_pooled = [margin(pooled, d).passes for d in target_rows]
     with patch.object(cutting_planes, "MAX_NUMBERS", 0):
-        one_cut = [margin(oracle, d).passes for d in asked]
+        one_cut = [margin(oracle, d).passes for d in target_rows]
     shared = AttainableLevels(oracle)
     moves, moved = [], []
-    for d in asked:
+    for d in target_rows:
         shared.margin(d)
         for j in range(len(d)):
-            other = d + MOVE * (np.arange(len(d)) == j)
+            moved_targets = d + MOVE * (np.arange(len(d)) == j)
             began = time.perf_counter()
-            moved.append(shared.margin(other).passes)
+            moved.append(shared.margin(moved_targets).passes)
             moves.append(1e3 * (time.perf_counter() - began))
-    edges = [margin(oracle, d).value for d in asked]
-    hard = asked[int(np.argmin(edges))]
-    tight = asked[int(np.argmin(np.where(np.array(edges) > 0, edges, np.inf)))]
+    edges = [margin(oracle, d).value for d in target_rows]
+    hard = target_rows[int(np.argmin(edges))]
+    tight = target_rows[int(np.argmin(np.where(np.array(edges) > 0, edges, np.inf)))]
 
     def every_highest() -> list[float]:
         attainable = AttainableLevels(oracle)
@@ -74,13 +74,13 @@ def run() -> dict[str, Any]:
 
     rows: dict[str, dict[str, float]] = {
         "margin, per prompt": {
-            "ms": statistics.median(milliseconds(lambda d=d: margin(oracle, d)) for d in asked),
+            "ms": statistics.median(milliseconds(lambda d=d: margin(oracle, d)) for d in target_rows),
             "passes": statistics.median(passes),
             "worst_passes": max(passes),
-            "limit_ms": statistics.median(passes) * look,
+            "limit_ms": statistics.median(passes) * pass_time,
         },
         "margin, pooled": {
-            "ms": statistics.median(milliseconds(lambda d=d: margin(pooled, d)) for d in asked),
+            "ms": statistics.median(milliseconds(lambda d=d: margin(pooled, d)) for d in target_rows),
             "passes": statistics.median(of_pooled),
             "worst_passes": max(of_pooled),
         },
@@ -89,7 +89,7 @@ def run() -> dict[str, Any]:
             "ms": statistics.median(moves),
             "passes": statistics.median(moved),
             "worst_passes": max(moved),
-            "limit_ms": statistics.median(moved) * look,
+            "limit_ms": statistics.median(moved) * pass_time,
         },
         "highest of every value": {"ms": milliseconds(every_highest)},
         "ranges, both ends": {"ms": milliseconds(lambda: AttainableLevels(oracle).ranges(tight))},
@@ -97,14 +97,16 @@ def run() -> dict[str, Any]:
         "nearest palette": {"ms": milliseconds(lambda: nearest(oracle, hard))},
         "nearest, all nats": {"ms": milliseconds(lambda: nearest(oracle, hard, budget=oracle.log_candidates))},
     }
-    ratio = max(ours / theirs for ours, theirs in zip(passes, of_pooled, strict=True))
+    ratio = max(pass_count / pooled_pass_count for pass_count, pooled_pass_count in zip(passes, of_pooled, strict=True))
     rows["margin, per prompt"]["worst_ratio_of_passes_to_pooled"] = ratio
     print(f"{oracle.replies} replies in {oracle.prompts} prompts, {len(oracle.values)} values targeted")
     print(f"{'':<26}{'ms':>9}{'passes':>9}{'worst':>7}{'limit ms':>10}")
     for name, row in rows.items():
         cells = [f"{row[key]:{form}}" if key in row else " " * int(form.split(".")[0]) for key, form in _CELLS.items()]
         print(f"{name:<26}{''.join(cells)}")
-    print(f"limit: passes x {1e3 * look:.0f} us, one look for the best replies; worst passes over pooled {ratio:.2f}")
+    print(
+        f"limit: passes x {1e3 * pass_time:.0f} us, one look for the best replies; worst passes over pooled {ratio:.2f}"
+    )
     return rows
 
 

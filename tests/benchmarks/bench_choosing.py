@@ -34,7 +34,7 @@ STOPS = (5, 10, 15, 20)
 
 @dataclass(frozen=True)
 class Chooser:
-    """Who chooses: by the weights, or with logistic noise; and how many clicks of a hundred are wrong."""
+    """A simulated chooser: by the weights or with logistic noise, with a percentage of wrong clicks."""
 
     noisy: bool
     wrong: float
@@ -77,11 +77,11 @@ def held_out_pairs(table: RewardTable, oracle: Oracle, rng: np.random.Generator,
 
 def random_pair(pool: PairPool, choices: list[PairChoice], rng: np.random.Generator) -> tuple[int, int]:
     """Return any pair of another prompt than the last one's."""
-    asked = {frozenset((choice.first, choice.second)) for choice in choices}
+    offered = {frozenset((choice.first, choice.second)) for choice in choices}
     while True:
         place = int(rng.integers(len(pool.rows)))
         first, second = (int(row) for row in pool.rows[place])
-        if frozenset((first, second)) not in asked:
+        if frozenset((first, second)) not in offered:
             return first, second
 
 
@@ -92,7 +92,7 @@ def simulate(table: RewardTable, oracle: Oracle, truths: list[np.ndarray], choos
     standardised = oracle.standardise(table.rewards)
     meant: dict[int, list[float]] = defaultdict(list)
     clicked: dict[int, list[float]] = defaultdict(list)
-    held: list[np.ndarray] = []
+    held_out: list[np.ndarray] = []
     widths: list[float] = []
     ceilings: list[float] = []
     times: list[float] = []
@@ -101,29 +101,29 @@ def simulate(table: RewardTable, oracle: Oracle, truths: list[np.ndarray], choos
         choices: list[PairChoice] = []
         margins = differences @ truth
         ceilings.append(float(np.mean(np.maximum(chooser.probability(margins), 1 - chooser.probability(margins)))))
-        for asked in range(max(STOPS)):
+        for answered in range(max(STOPS)):
             began = time.perf_counter()
             pair = next_pair(pool, fit(table, oracle, choices), choices, number) if optimal else None
             times.append(time.perf_counter() - began)
             first, second = pair or random_pair(pool, choices, rng)
             chance = chooser.probability((standardised[first] - standardised[second]) @ truth)
             choices.append(PairChoice(first, second, PairAnswer.FIRST if rng.random() < chance else PairAnswer.SECOND))
-            if asked + 1 in STOPS:
+            if answered + 1 in STOPS:
                 inferred = found_palette(table, oracle, choices)
                 predicted = np.sign(differences @ inferred.weights)
-                meant[asked + 1].append(float(np.mean(0.5 * (1 + predicted * np.sign(margins)))))
+                meant[answered + 1].append(float(np.mean(0.5 * (1 + predicted * np.sign(margins)))))
                 likely = chooser.probability(margins)
-                clicked[asked + 1].append(float(np.mean(0.5 + predicted * (likely - 0.5))))
-                if asked + 1 == 15:
+                clicked[answered + 1].append(float(np.mean(0.5 + predicted * (likely - 0.5))))
+                if answered + 1 == 15:
                     levels = oracle.moments(truth).levels
-                    held.append((inferred.low <= levels) & (levels <= inferred.high))
+                    held_out.append((inferred.low <= levels) & (levels <= inferred.high))
                     widths.append(float(np.mean(inferred.high - inferred.low)))
     return {
         "meant choice predicted": {stop: round(float(np.mean(shares)), 3) for stop, shares in meant.items()},
         "click predicted": {stop: round(float(np.mean(shares)), 3) for stop, shares in clicked.items()},
         "best possible of clicks": round(float(np.mean(ceilings)), 3),
         "palettes at 80% or more after 15": round(float(np.mean(np.array(meant[15]) >= 0.8)), 2),
-        "90% intervals of levels that hold after 15": round(float(np.mean(held)), 3),
+        "90% intervals of levels that hold after 15": round(float(np.mean(held_out)), 3),
         "width of the intervals, sd": round(float(np.mean(widths)), 2),
         "next pair, median, 95th percentile, ms": [round(1e3 * float(np.quantile(times, q)), 1) for q in (0.5, 0.95)],
     }

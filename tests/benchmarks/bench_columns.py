@@ -43,9 +43,9 @@ def ten_columns(table: RewardTable) -> dict[str, float]:
         levels = {name: f"+{rng.uniform(0.0, 0.2):.3f}sd" for name in table.values}
         shares = {f"{name}>=p{rng.integers(5, 40)}": "+0sd" for name in rng.choice(table.values, 6, replace=False)}
         ten = shares | {f"{rng.choice(table.values)}@{cohort}": "+0.02sd" for cohort in cohorts_of(table)}
-        wider, wide, (asked,) = with_target_columns(table, oracle, [levels | ten])
+        wider, wide, (level_rows,) = with_target_columns(table, oracle, [levels | ten])
         d = oracle.standardise(resolve(levels, table, oracle))
-        targets = wide.standardise(resolve(asked, wider, wide))
+        targets = wide.standardise(resolve(level_rows, wider, wide))
         targets[len(d) : len(d) + 6] += 0.1  # a tenth of a deviation above the base share
         if margin(wide, targets).value < 0.02:
             continue
@@ -78,7 +78,7 @@ def run() -> dict[str, Any]:
     """Measure on the shipped table and on that of the other benchmarks."""
     table = table_format.load(ROOT / "assets" / "default.parquet")
     oracle = MemoryOracle.of(table)
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "ten columns, shipped table": ten_columns(table),
         "ten columns, fixed table": ten_columns(table_format.load(table_format.DEFAULT_TABLE)),
     }
@@ -97,7 +97,7 @@ def run() -> dict[str, Any]:
             began = time.perf_counter()
             cut = with_demands(table, oracle, levels_asked, demand)
             times.append(milliseconds(began))
-        found[name] = {"ms": statistics.median(times), "rounds": cut.rounds, "binding": len(cut.columns)}
+        results[name] = {"ms": statistics.median(times), "rounds": cut.rounds, "binding": len(cut.columns)}
     rows = rng.normal(size=(64, 9))
     rewards = {name: tuple(rng.normal(size=64)) for name in ("kindness", "calm")}
     times = []
@@ -105,7 +105,7 @@ def run() -> dict[str, Any]:
         began = time.perf_counter()
         choose_above_floors(rewards, {"kindness": -0.8, "calm": -0.8}, rows, [0.3] * 9, seed)
         times.append(milliseconds(began))
-    found["choice of one reply of 64 with floors, ms"] = statistics.median(times)
-    for name, number in found.items():
+    results["choice of one reply of 64 with floors, ms"] = statistics.median(times)
+    for name, number in results.items():
         print(f"{name:<44} {number}")
-    return found
+    return results

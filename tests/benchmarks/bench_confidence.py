@@ -28,7 +28,7 @@ FEW, OF_FEW = (2, 4), (0.25, 0.5)
 
 
 def cases() -> list[tuple[str, Population, np.ndarray, int]]:
-    """Name, population, targets and prompts of each row."""
+    """Return name, population, targets and prompts of each row."""
     default, model = default_table(), synthetic()
     edge = np.full(6, 0.2)
     edge += margin(model.oracle(), edge).value
@@ -52,7 +52,7 @@ def cases() -> list[tuple[str, Population, np.ndarray, int]]:
 
 
 def simulate(tables: int) -> list[dict[str, Any]]:
-    """Coverage of every case, printed as it comes."""
+    """Measure the coverage of every case, and print each result."""
     print(f"coverage of 90% intervals, {tables} tables a row, {DRAWS} draws each (weights, levels: mean, least, most)")
     rows = []
     for name, population, targets, prompts in cases():
@@ -61,9 +61,9 @@ def simulate(tables: int) -> list[dict[str, Any]]:
         row = {"case": name, "population": population.name, "prompts": prompts, "seconds": time.perf_counter() - began}
         row |= _rates(got)
         rows.append(row)
-        shown = " ".join(f"{key} {_shown(row[key])}" for key in ("weights", "slack", "kl", "levels", "margin"))
+        line = " ".join(f"{key} {_shown(row[key])}" for key in ("weights", "slack", "kl", "levels", "margin"))
         print(
-            f"{name:<14} {population.name:<36} n={prompts:<4} {shown} solved {row['solved']:.2f} "
+            f"{name:<14} {population.name:<36} n={prompts:<4} {line} solved {row['solved']:.2f} "
             f"P(out): mean {row['out']:.2f}, over 0.95 {row['sure_out']:.2f}, under 0.05 {row['sure_in']:.2f} "
             f"(plain share {row['raw_out']:.2f}, {row['raw_sure_out']:.2f}, {row['raw_sure_in']:.2f})",
             flush=True,
@@ -89,7 +89,7 @@ def _rates(got: Coverage) -> dict[str, Any]:
 
 
 def _span(rates: np.ndarray) -> list[float] | None:
-    """Mean, least and most over values."""
+    """Return mean, minimum and maximum over values."""
     known = rates[~np.isnan(rates)]
     return [float(known.mean()), float(known.min()), float(known.max())] if len(known) else None
 
@@ -107,7 +107,7 @@ def bootstraps() -> list[dict[str, Any]]:
     size, n = len(oracle.values), oracle.prompts
     rng = np.random.default_rng(0)
     drawn = rng.multinomial(n, np.full(n, 1 / n), 1000).astype(float)
-    # Each draw has weights of its own in a solve, but for its first pass.
+    # Draws have different weights in a solve, except in the first pass.
     around = rng.uniform(0.99, 1.01, (1000, 1))
     rows = []
     for asked, targets in (*((asked, size) for asked in OF_ALL), *((asked, few) for few in FEW for asked in OF_FEW)):

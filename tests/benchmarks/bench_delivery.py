@@ -20,31 +20,31 @@ from map_core.studies.delivery import CrossFitDelivery, bootstrap_mean, run_stud
 CANDIDATES, SEED = 16, 1
 
 
-def figures(found: CrossFitDelivery) -> dict[str, Any]:
-    """What a study comes to, over all its palettes."""
-    asking = found.mostly_reachable & found.rising.any(axis=1)
+def figures(delivery: CrossFitDelivery) -> dict[str, Any]:
+    """Return the figures of a study over all its palettes."""
+    asking = delivery.mostly_reachable & delivery.rising.any(axis=1)
     shares = {
-        name: bootstrap_mean(getattr(found, name)[asking], found.level)
+        name: bootstrap_mean(getattr(delivery, name)[asking], delivery.level)
         for name in ("improves", "improves_whole", "wins_all", "random_improves", "random_wins")
     }
     return {
-        "palettes": len(found.asked),
-        "can_be_had": int(found.mostly_reachable.sum()),
-        "way": found.way(found.realised),
-        "way_error": found.way_error,
-        "way_capped": found.way(found.realised, capped=True),
-        "way_picked": found.way(found.picked),
-        "way_pooled": found.way(found.pooled),
-        "way_by_value": {name: found.way(found.realised, value=j) for j, name in enumerate(found.values)},
-        "inside": bootstrap_mean(found.inside, found.level),
-        "improved_over_all_prompts": float(found.improved[asking].mean()),
-        "won_over_all_prompts": float(found.won[asking].mean()),
+        "palettes": len(delivery.asked),
+        "can_be_had": int(delivery.mostly_reachable.sum()),
+        "way": delivery.way(delivery.realised),
+        "way_error": delivery.way_error,
+        "way_capped": delivery.way(delivery.realised, capped=True),
+        "way_picked": delivery.way(delivery.picked),
+        "way_pooled": delivery.way(delivery.pooled),
+        "way_by_value": {name: delivery.way(delivery.realised, value=j) for j, name in enumerate(delivery.values)},
+        "inside": bootstrap_mean(delivery.inside, delivery.level),
+        "improved_over_all_prompts": float(delivery.improved[asking].mean()),
+        "won_over_all_prompts": float(delivery.won[asking].mean()),
         **shares,
     }
 
 
 def run(fresh: Path | None = None) -> dict[str, Any]:
-    """Draw, solve, realise, print, return the figures."""
+    """Draw, solve, realise, print and return the figures."""
     table = table_format.load(ASSETS / "default.parquet").without_held_out()
     began = time.perf_counter()
     new = fresh_replies(table, CANDIDATES, None, SEED, "auto", fresh)
@@ -52,9 +52,9 @@ def run(fresh: Path | None = None) -> dict[str, Any]:
     study = run_study(table, new, seed=SEED)
     results: dict[str, Any] = {"drawing_seconds": drawn - began, "study_seconds": time.perf_counter() - drawn}
     print(f"{len(new.rewards)} fresh replies in {drawn - began:.0f} s, the study in {results['study_seconds']:.0f} s")
-    for name, found in (("graded palettes", study.graded), ("random palettes", study.random)):
-        print("\n".join(crossed_summary(found, name)))
-        results[name] = figures(found)
+    for name, delivery in (("graded palettes", study.graded), ("random palettes", study.random)):
+        print("\n".join(crossed_summary(delivery, name)))
+        results[name] = figures(delivery)
     return results
 
 

@@ -28,8 +28,8 @@ MOVES_A_SECOND, SECONDS = 60, 10.0
 VIEWERS, VIEWERS_SECONDS, VIEWERS_MOVES = 20, 120.0, 10
 RERUNS = 10_000
 GOALS = {"median": 60.0, "p95": 100.0}
-#: Notes each move with the message that will carry it, and each answer with the frame that shows it. A move by less
-#: than a step of the fader asks nothing new: where what it asks is answered already there is nothing to wait for.
+#: Records each move with its message, and each answer with the frame that shows it. A move by less than a step of the
+#: fader sends nothing new; if that is answered already, there is nothing to wait for.
 WATCH = """() => {
     const desk = document.querySelector('.vp-desk'), panel = document.querySelector('.vp-answer');
     const open = [], found = [];
@@ -46,7 +46,7 @@ WATCH = """() => {
     window.watching = false;
     window.latencies = () => ({ found, open: open.length, texts: texts.size });
 }"""
-#: Moves a fader by events of its own, for pages that no real pointer can be in at the same time.
+#: Moves a fader by synthetic events, for pages without a real pointer.
 PLAY = """async ([seconds, rate, value]) => {
     const handle = document.querySelector(`.vp-row[data-value="${value}"] [role=slider]`);
     const track = handle.parentElement, place = track.getBoundingClientRect();
@@ -69,19 +69,19 @@ PLAY = """async ([seconds, rate, value]) => {
 
 
 def run() -> dict[str, Any]:
-    """Measure all of it and print."""
-    found: dict[str, Any] = {}
+    """Run all measurements and print."""
+    results: dict[str, Any] = {}
     for part in (alone, protected, generating, viewers, memory):
         with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
-            found[part.__name__] = part(server)
+            results[part.__name__] = part(server)
             faults = Path(folder, "log").read_text().count("Traceback")
             print(f"tracebacks in the server's log: {faults}")
-    return found
+    return results
 
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """A Chromium while the block lasts."""
+    """Run a Chromium for a ``with`` block."""
     path = find_chromium()
     if path is None:
         raise SystemExit("There is no Chromium here; python -m tests.browser_setup brings one.")
@@ -92,7 +92,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def opened(browser: Browser | BrowserContext, server: Server, query: str = "") -> Page:
-    """A page with the desk, watched."""
+    """Open a page with the desk and record its moves and answers."""
     page = browser.new_page()
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(server.address + query, timeout=120_000)
@@ -122,22 +122,22 @@ def drag(page: Page, value: str, seconds: float = SECONDS, rate: int = MOVES_A_S
     took = time.perf_counter() - began
     page.mouse.up()
     time.sleep(1.5)
-    told = page.evaluate("window.latencies()")
+    latencies = page.evaluate("window.latencies()")
     last = handle.get_attribute("aria-valuenow")
-    told |= {"rate": moves / took, "last": last, "address": page.url}
-    return told
+    latencies |= {"rate": moves / took, "last": last, "address": page.url}
+    return latencies
 
 
-def said(name: str, told: dict[str, Any]) -> dict[str, Any]:
-    """Print one row and give it back as numbers."""
-    times = np.array(told["found"])
+def print_row(name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Print one row and return its numbers."""
+    times = np.array(result["found"])
     row = {
         "moves": len(times),
-        "unanswered": told["open"],
+        "unanswered": result["open"],
         "median": float(np.median(times)),
         "p95": float(np.percentile(times, 95)),
         "slowest": float(times.max()),
-        "answers": told["texts"],
+        "answers": result["texts"],
     }
     print(
         f"{name}: {row['moves']} moves, median {row['median']:.0f} ms, 95th percentile {row['p95']:.0f} ms, slowest "
@@ -147,55 +147,55 @@ def said(name: str, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def alone(server: Server) -> dict[str, Any]:
-    """One viewer: the same drag in reach, then over the edge of what can be had."""
+    """Measure one viewer: a drag among reachable palettes, then beyond the boundary."""
     with chromium() as browser:
         page = opened(browser, server)
-        drag(page, "humor", 3.0)  # whatever is done for the first time is done
+        drag(page, "humor", 3.0)  # warm-up
         page.evaluate("window.latencies().found.length = 0")
-        told = drag(page, "humor")
-        print(f"{told['rate']:.0f} moves a second; last value {told['last']}; address {told['address']}")
-        row = said("one viewer", told)
-        ended = f"humor%3Ap{told['last']}" in told["address"] or f"humor:p{told['last']}" in told["address"]
+        result = drag(page, "humor")
+        print(f"{result['rate']:.0f} moves a second; last value {result['last']}; address {result['address']}")
+        row = print_row("one viewer", result)
+        ended = f"humor%3Ap{result['last']}" in result["address"] or f"humor:p{result['last']}" in result["address"]
         print(f"the last value is in the address: {ended}; goals {GOALS}")
         return row | {"last_shown": ended}
 
 
-#: A palette that asks for a share of replies in every use case and for no use case below its original level.
+#: A palette with a share of replies in every use case and no use case below its original level.
 PROTECTED = "?palette=helpfulness:p65;humor:p55;kindness>=p20@*:0.9;--no-cohort-below-base:use_case"
 
 
 def protected(server: Server) -> dict[str, Any]:
-    """One viewer whose palette asks for more than averages: the same drag, with four shares and eight floors."""
+    """Measure one viewer with demands beyond averages: the same drag with four shares and eight floors."""
     with chromium() as browser:
         page = opened(browser, server, PROTECTED)
         drag(page, "humor", 3.0)
         page.evaluate("window.latencies().found.length = 0")
-        return said("one viewer, a palette beyond averages", drag(page, "humor"))
+        return print_row("one viewer, a palette beyond averages", drag(page, "humor"))
 
 
 def generating(server: Server) -> dict[str, Any]:
-    """One viewer while another page generates replies."""
+    """Measure one viewer while another page generates replies."""
     with chromium() as browser:
         page = opened(browser, server)
         drag(page, "humor", 3.0)
-        other = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-        other.goto(f"{server.address}/compare", timeout=120_000)
-        other.wait_for_selector(".st-key-generate button:not([disabled])", timeout=120_000)
+        generating_page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+        generating_page.goto(f"{server.address}/compare", timeout=120_000)
+        generating_page.wait_for_selector(".st-key-generate button:not([disabled])", timeout=120_000)
         time.sleep(5.0)
-        other.locator(".st-key-generate button").click()
+        generating_page.locator(".st-key-generate button").click()
         page.evaluate("window.latencies().found.length = 0")
         page.bring_to_front()
-        row = said("while another page generates", drag(page, "humor"))
-        state = other.locator(".vp-panel [role=status]").inner_text()
+        row = print_row("while another page generates", drag(page, "humor"))
+        state = generating_page.locator(".vp-panel [role=status]").inner_text()
         print(f"the other page at the end of the drag: {state}")
         return row | {"other_page": state}
 
 
 def viewers(server: Server, count: int = VIEWERS, seconds: float = VIEWERS_SECONDS) -> dict[str, Any]:
-    """Many viewers move faders at once; each page plays by itself."""
+    """Measure many viewers that move faders concurrently by synthetic events."""
     values = ("humor", "kindness", "helpfulness")
     with chromium() as browser:
-        # One profile, so that the app's scripts are fetched once; a session of the app each.
+        # One browser profile, so that scripts are fetched once; each page has its own session.
         shared = browser.new_context()
         pages = [opened(shared, server) for _ in range(count)]
         for k, page in enumerate(pages):
@@ -204,16 +204,16 @@ def viewers(server: Server, count: int = VIEWERS, seconds: float = VIEWERS_SECON
                 [seconds, VIEWERS_MOVES, values[k % len(values)]],
             )
         time.sleep(seconds + 8.0)
-        told, faults = [], 0
+        results, faults = [], 0
         for page in pages:
-            told.append(page.evaluate("window.played"))
+            results.append(page.evaluate("window.played"))
             faults += page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count()
-        row = said(
+        row = print_row(
             f"{count} viewers, {VIEWERS_MOVES} moves a second each",
             {
-                "found": [t for one in told for t in one["found"]],
-                "open": sum(one["open"] for one in told),
-                "texts": min(one["texts"] for one in told),
+                "found": [t for result in results for t in result["found"]],
+                "open": sum(result["open"] for result in results),
+                "texts": min(result["texts"] for result in results),
             },
         )
         print(f"errors on pages: {faults}")
@@ -221,7 +221,7 @@ def viewers(server: Server, count: int = VIEWERS, seconds: float = VIEWERS_SECON
 
 
 def memory(server: Server, reruns: int = RERUNS) -> dict[str, Any]:
-    """The server's memory over many reruns of the desk."""
+    """Measure the server's memory over many reruns of the desk."""
     process = psutil.Process(server.pid)
     with chromium() as browser:
         page = opened(browser, server)

@@ -25,7 +25,7 @@ from tests.app_server import SECONDS, running
 from tests.browser_setup import find_chromium
 
 REPEATS = 3
-#: The name of all that the server sends.
+#: The name of the total that the server sends.
 WIRE = "on the wire"
 #: What is opened, until what is there, and how wide the window is.
 PAGES = {
@@ -101,7 +101,7 @@ def _load(browser: Browser, address: str, until: str, width: int, sent: list[int
 
     def received(event: dict[str, Any]) -> None:
         frame = event["response"]
-        # Binary frames are told in base64.
+        # Binary frames are base64.
         sizes["web socket"] += len(frame["payloadData"]) * 3 // 4 if frame["opcode"] == 2 else len(frame["payloadData"])
 
     network.on("Network.responseReceived", started)
@@ -110,9 +110,9 @@ def _load(browser: Browser, address: str, until: str, width: int, sent: list[int
     before = sent[0]
     page.goto(address)
     page.wait_for_selector(until, timeout=60 * SECONDS)
-    found = Counter(sizes) + Counter({WIRE: sent[0] - before})
+    byte_counts = Counter(sizes) + Counter({WIRE: sent[0] - before})
     context.close()
-    return found
+    return byte_counts
 
 
 def _kind(path: str) -> str:

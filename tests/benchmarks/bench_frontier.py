@@ -29,7 +29,7 @@ DIRECTIONS = 40
 
 
 def timed(work: Callable[[], Any]) -> float:
-    """Median seconds of a few runs after a warm-up."""
+    """Return the median seconds of a few runs after a warm-up."""
     work()
     times = []
     for _ in range(REPEATS):
@@ -39,12 +39,12 @@ def timed(work: Callable[[], Any]) -> float:
     return statistics.median(times)
 
 
-def row(name: str, seconds: float, limit: float, goal: str = "", **more: Any) -> tuple[str, dict[str, Any]]:
-    """Print one line and give it a name."""
-    said = f"{name:<56} {1e3 * seconds:9.1f} ms  limit {1e3 * limit:8.1f} ms  x{seconds / limit:5.2f}"
-    details = "".join(f"  {key} {value:.3g}" for key, value in more.items())
-    print(f"{said}{details}{f'  goal {goal}' if goal else ''}")
-    return name, {"median_ms": 1e3 * seconds, "limit_ms": 1e3 * limit, "ratio": seconds / limit, **more}
+def row(name: str, seconds: float, limit: float, goal: str = "", **fields: Any) -> tuple[str, dict[str, Any]]:
+    """Print one line and return its name and numbers."""
+    line = f"{name:<56} {1e3 * seconds:9.1f} ms  limit {1e3 * limit:8.1f} ms  x{seconds / limit:5.2f}"
+    details = "".join(f"  {key} {value:.3g}" for key, value in fields.items())
+    print(f"{line}{details}{f'  goal {goal}' if goal else ''}")
+    return name, {"median_ms": 1e3 * seconds, "limit_ms": 1e3 * limit, "ratio": seconds / limit, **fields}
 
 
 def pairs_of(size: int) -> np.ndarray:
@@ -81,8 +81,8 @@ def run() -> dict[str, Any]:
     limit = timed(lambda: oracle.batch_moments(weights, covariance=True))
     seconds = timed(lambda: frontier(oracle, (0, 1), BUDGETS, floors=floors, directions=DIRECTIONS, limit=False))
     results |= [row("a pair with 4 floors x 4 budgets x 40 directions", seconds, limit)]
-    kept = np.array([0.1, 0.1, 0.2, 0.1, 0.1, 0.0])
-    seconds = timed(lambda: frontiers(oracle, BUDGETS, floors=kept, directions=DIRECTIONS, limit=False))
+    floor_levels = np.array([0.1, 0.1, 0.2, 0.1, 0.1, 0.0])
+    seconds = timed(lambda: frontiers(oracle, BUDGETS, floors=floor_levels, directions=DIRECTIONS, limit=False))
     results |= [row("15 pairs with 4 floors each", seconds, 15 * limit)]
     sheet = surface(oracle, (0, 1, 2), BUDGETS, limit=False)
     weights = np.concatenate([contour.weights for contour in sheet.contours])

@@ -43,8 +43,8 @@ def run() -> dict[str, Any]:
     for candidates in CANDIDATES:
         plain: list[float] = []
         finished: list[Finished] = []
-        whole: list[float] = []
-        for seed in range(REPEATS + 1):  # the first warms up and is not counted
+        totals: list[float] = []
+        for seed in range(REPEATS + 1):  # the first is a warm-up and not counted
             began = time.perf_counter()
             for _ in engine.sample(DrawRequest(PROMPT, candidates, SETTINGS, seed)):
                 pass
@@ -52,13 +52,13 @@ def run() -> dict[str, Any]:
             request = GenerationRequest(PROMPT, WEIGHTS, scoring.DEFAULT_VALUES, candidates, SETTINGS, seed)
             began = time.perf_counter()
             *_, last = generation_events(engine, scorers, request, costs=costs)
-            whole.append(time.perf_counter() - began)
+            totals.append(time.perf_counter() - began)
             assert isinstance(last, Finished)
             finished.append(last)
         figures = {
             "plain_seconds": statistics.median(plain[1:]),
-            "aligned_seconds": statistics.median(whole[1:]),
-            "ratio": statistics.median(a / p for a, p in zip(whole[1:], plain[1:], strict=True)),
+            "aligned_seconds": statistics.median(totals[1:]),
+            "ratio": statistics.median(a / p for a, p in zip(totals[1:], plain[1:], strict=True)),
             "provisional_share": statistics.median(f.provisional_seconds / f.sampling_seconds for f in finished[1:]),
             "scoring_seconds": statistics.median(f.scoring_seconds for f in finished[1:]),
             "tokens_a_second": statistics.median(f.tokens / f.sampling_seconds for f in finished[1:]),

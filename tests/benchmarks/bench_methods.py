@@ -56,11 +56,11 @@ def run(prompts: int = PROMPTS, sizes: tuple[int, ...] = CANDIDATES) -> dict[str
     chosen = [table.prompts[i] for i in np.linspace(0, len(table.prompts) - 1, prompts).astype(int)]
     engine = open_engine()
     scorers = {scorer.name: scorer for scorer in scoring.scorers(TARGETED)}
-    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    results: dict[tuple[str, int], list[dict[str, Any]]] = {}
     base: dict[str, list[float]] = {name: [] for name in TARGETED}
     for number, prompt in enumerate(chosen):
         for size in sizes:
-            _one_prompt(engine, scorers, prompt, size, 100 + number, weights, found, base)
+            _one_prompt(engine, scorers, prompt, size, 100 + number, weights, results, base)
         print(f"\r{number + 1} of {prompts} prompts", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     means = {name: float(np.mean(base[name])) for name in TARGETED}
@@ -70,7 +70,7 @@ def run(prompts: int = PROMPTS, sizes: tuple[int, ...] = CANDIDATES) -> dict[str
     print(f"{'K':>3} {'method':9}{'level':>7}{'± se':>6}" + "".join(f"{head:>{width}}" for head, width in heads))
     for size in sizes:
         for method in Method:
-            ends = found[method.value, size]
+            ends = results[method.value, size]
             gains = np.array([[(e["levels"][n] - means[n]) / scale[n] for n in TARGETED] for e in ends])
             gain = gains.mean(axis=1)
             row = {
@@ -99,7 +99,7 @@ def _one_prompt(
     size: int,
     seed: int,
     weights: dict[str, float],
-    found: dict[tuple[str, int], list[dict[str, Any]]],
+    results: dict[tuple[str, int], list[dict[str, Any]]],
     base: dict[str, list[float]],
 ) -> None:
     for method in (Method.RESAMPLE, Method.BLOCKS, Method.PRUNE):
@@ -119,7 +119,7 @@ def _one_prompt(
             kinds.append((Method.BEST, tuple(float(k == picked) for k in range(size))))
         for kind, p in kinds:
             best = kind is Method.BEST
-            found.setdefault((kind.value, size), []).append(
+            results.setdefault((kind.value, size), []).append(
                 {
                     "levels": {name: float(np.dot(p, end.rewards[name])) for name in TARGETED},
                     "kl": math.log(size) - (size - 1) / size if best else end.choice.kl,

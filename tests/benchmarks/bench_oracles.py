@@ -40,7 +40,7 @@ def targets() -> np.ndarray:
 
 
 def timed(ask: Callable[[], Any], repeats: int) -> float:
-    """Median seconds, after one call that does not count."""
+    """Return the median seconds after a warm-up."""
     ask()
     times = []
     for _ in range(repeats):
@@ -51,7 +51,7 @@ def timed(ask: Callable[[], Any], repeats: int) -> float:
 
 
 class Peak:
-    """The most memory that this process takes while the block runs, in bytes beyond what it began with."""
+    """The peak memory of this process during a block, in bytes beyond the start."""
 
     def __enter__(self) -> Peak:
         self._process, self._over = psutil.Process(), threading.Event()
@@ -76,7 +76,7 @@ def small() -> dict[str, float]:
     from map_core.oracle import MemoryOracle
 
     rng = np.random.default_rng(0)
-    found = {}
+    results = {}
     for name, prompts, candidates, size, form in (
         ("8,192 x 8", 512, 16, 8, Form.PER_PROMPT),
         ("2,312 x 6 pooled", 2312, 1, 6, Form.POOLED),
@@ -84,11 +84,11 @@ def small() -> dict[str, float]:
         rewards = rng.standard_normal((prompts * candidates, size))
         oracle = MemoryOracle(rewards, np.arange(prompts + 1) * candidates, tuple("abcdefgh"[:size]), form)
         x, many = rng.uniform(0, 0.5, size), rng.uniform(0, 0.5, (1000, size))
-        found[f"{name}: moments"] = 1e3 * timed(lambda o=oracle, x=x: o.moments(x), 300)
-        found[f"{name}: best"] = 1e3 * timed(lambda o=oracle, x=x: o.best(x), 300)
-        found[f"{name}: 1,000 draws"] = 1e3 * timed(lambda o=oracle, x=many: o.batch_moments(x, covariance=True), 5)
-        found[f"{name}: one sum"] = 1e3 * timed(lambda r=rewards: r.sum(), 300)
-    return found
+        results[f"{name}: moments"] = 1e3 * timed(lambda o=oracle, x=x: o.moments(x), 300)
+        results[f"{name}: best"] = 1e3 * timed(lambda o=oracle, x=x: o.best(x), 300)
+        results[f"{name}: 1,000 draws"] = 1e3 * timed(lambda o=oracle, x=many: o.batch_moments(x, covariance=True), 5)
+        results[f"{name}: one sum"] = 1e3 * timed(lambda r=rewards: r.sum(), 300)
+    return results
 
 
 def in_memory(prompts: int) -> dict[str, float]:
@@ -127,7 +127,7 @@ def in_memory(prompts: int) -> dict[str, float]:
 
 
 def write_file(path: Path, prompts: int) -> None:
-    """A file with a row a reply, in row groups of a million rows."""
+    """Write a file with one row per reply, in row groups of a million rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -142,7 +142,7 @@ def write_file(path: Path, prompts: int) -> None:
 
 
 def read_once(path: str) -> dict[str, float]:
-    """Seconds to read the values' columns, a row group at a time, and to sum the file's bytes as they are."""
+    """Return the seconds to read the values' columns by row group, and to sum the file's raw bytes."""
     import pyarrow.parquet as pq
 
     began = time.perf_counter()
@@ -206,7 +206,7 @@ def on_workers(prompts: int, workers: int) -> dict[str, float]:
 
 
 def fresh(name: str, *arguments: object) -> dict[str, float]:
-    """The answer of one of the functions above in a process of its own."""
+    """Return the result of one of the functions above, run in a child process."""
     code = f"import json; from tests.benchmarks import bench_oracles as b; print(json.dumps(b.{name}(*{arguments!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -216,12 +216,12 @@ def fresh(name: str, *arguments: object) -> dict[str, float]:
 
 
 def run() -> dict[str, Any]:
-    """Measure each home, print a table, return its rows."""
-    found: dict[str, Any] = {"small": fresh("small")}
-    for name, ms in found["small"].items():
+    """Measure each storage, print a table and return its rows."""
+    results: dict[str, Any] = {"small": fresh("small")}
+    for name, ms in results["small"].items():
         print(f"{name:<32} {ms:9.3f} ms")
 
-    found["memory"] = memory = fresh("in_memory", 40_000)
+    results["memory"] = memory = fresh("in_memory", 40_000)
     print("1.28 million x 6 in memory, float32")
     for name in ("sum", "pass", "again", "first", "process"):
         print(f"  {name:<10} {1e3 * memory[name]:9.2f} ms  x{memory[name] / memory['sum']:6.1f} of one sum")
@@ -233,8 +233,8 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "table.parquet")
         write_file(Path(path), replies // CANDIDATES)
-        found["read"] = read = fresh("read_once", path)["read"]
-        found["file"] = file = fresh("from_file", path)
+        results["read"] = read = fresh("read_once", path)["read"]
+        results["file"] = file = fresh("from_file", path)
     allowed = 2 * memory["pass"] / 1.28e6 * file["rows"] + read
     print(f"{file['rows'] / 1e6:.0f} million x 6 from a file, cap {CAP / 2**30:.0f} GB")
     print(f"  one read   {read:9.2f} s")
@@ -244,14 +244,14 @@ def run() -> dict[str, Any]:
     print(f"  memory     {file['beyond'] / 2**20:9.0f} MB beyond the libraries, {file['most'] / 2**20:.0f} MB in all")
 
     prompts = 312_500
-    found["workers"] = {workers: fresh("on_workers", prompts, workers) for workers in (0, 1, 2, 4)}
-    alone = found["workers"][0]
+    results["workers"] = {workers: fresh("on_workers", prompts, workers) for workers in (0, 1, 2, 4)}
+    alone = results["workers"][0]
     print(f"{prompts * CANDIDATES / 1e6:.0f} million x 6 on a local Ray cluster; one sum {1e3 * alone['sum']:.1f} ms")
-    for workers, row in found["workers"].items():
+    for workers, row in results["workers"].items():
         name = f"{workers} workers" if workers else "one process"
         ratio = f"x{row['pass'] / alone['pass']:.2f} a pass, x{row['solve'] / alone['solve']:.2f} a solve"
         print(f"  {name:<12} pass {1e3 * row['pass']:8.1f} ms  solve {1e3 * row['solve']:8.1f} ms  {ratio}")
-    return found
+    return results
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from tests import ROOT
 SAMPLES, PROMPTS = 1600, 160
 #: Labelled prompts, and labelled replies of each.
 SIZES = ((40, 16), (40, 8), (80, 8), (40, 6), (40, 4))
-#: How far the other value and the prompt's leaning move people, in log-odds.
+#: Effects of the other value and of the prompt on people, in log-odds.
 OTHER, LEANING = 0.5, 0.7
 
 
@@ -49,8 +49,10 @@ def said_by_people(table: RewardTable, oracle: Oracle, labels: ValueLabels, seed
 
 def palette_weights(table: RewardTable, oracle: Oracle, value: str) -> np.ndarray:
     """Return the weights of a palette that asks for the value and for another one."""
-    other = "coherence" if value != "coherence" else "helpfulness"
-    assessment = assess(oracle, oracle.standardise(np.asarray(resolve({value: "p65", other: "p60"}, table, oracle))))
+    other_value = "coherence" if value != "coherence" else "helpfulness"
+    assessment = assess(
+        oracle, oracle.standardise(np.asarray(resolve({value: "p65", other_value: "p60"}, table, oracle)))
+    )
     assert assessment.verdict is Verdict.REACHABLE
     assert assessment.solution is not None
     return assessment.solution.weights
@@ -87,8 +89,8 @@ def sample(
             chance = wanted[chosen]
         labelled.append(prompt * 64 + chosen)
         chances.append(chance)
-    places = np.concatenate(labelled)
-    return smaller, rows[places], places, places // 64, np.concatenate(chances)
+    labelled_rows = np.concatenate(labelled)
+    return smaller, rows[labelled_rows], labelled_rows, labelled_rows // 64, np.concatenate(chances)
 
 
 def run() -> dict[str, Any]:
@@ -101,23 +103,23 @@ def run() -> dict[str, Any]:
     results: dict[str, Any] = {}
     for design, active in (("even", False), ("by influence", True)):
         for prompts, each in SIZES:
-            found: dict[str, list[tuple[float, ...]]] = defaultdict(list)
+            shares: dict[str, list[tuple[float, ...]]] = defaultdict(list)
             for number, value in enumerate(values):
                 labels = value_labels(whole, real, value)
                 people = said_by_people(whole, oracle, labels, number)
                 weights = palette_weights(whole, oracle, value)
                 probabilities = tilt_probabilities(whole, oracle, weights)
                 truth = float(probabilities @ people) / len(whole.prompts)
-                said = calibration_of(whole, oracle, labels).probability(
+                yes_probability = calibration_of(whole, oracle, labels).probability(
                     oracle.standardise(whole.rewards)[:, whole.index(value)]
                 )
-                sizes = probabilities * np.sqrt(said * (1 - said)) if active else None
+                sizes = probabilities * np.sqrt(yes_probability * (1 - yes_probability)) if active else None
                 rng = np.random.default_rng((3, number))
                 for _ in range(SAMPLES // len(values)):
                     table, of_population, places, group, chances = sample(whole, rng, prompts, each, sizes)
                     judged = ValueLabels(value, places, people[of_population], group, chances)
                     level = people_level(table, oracle, judged, weights)
-                    found[value].append(
+                    shares[value].append(
                         (
                             level.low <= truth <= level.high,
                             level.labels_low <= truth <= level.labels_high,
@@ -127,8 +129,8 @@ def run() -> dict[str, Any]:
                             level.scorer - truth,
                         )
                     )
-            rows = np.concatenate([np.array(of_value) for of_value in found.values()])
-            widths = {value: np.array(of_value)[:, 2:4].mean(axis=0) for value, of_value in found.items()}
+            rows = np.concatenate([np.array(of_value) for of_value in shares.values()])
+            widths = {value: np.array(of_value)[:, 2:4].mean(axis=0) for value, of_value in shares.items()}
             key = f"{design}, {prompts} prompts x {each} labels"
             results[key] = {
                 "90% intervals that hold": round(float(rows[:, 0].mean()), 3),
@@ -139,7 +141,7 @@ def run() -> dict[str, Any]:
                 "narrower by value": {value: round(float(1 - a / b), 2) for value, (a, b) in widths.items()},
                 "bias": round(float(rows[:, 4].mean()), 4),
                 "largest bias of the scorer alone": round(
-                    float(max(abs(np.array(of_value)[:, 5].mean()) for of_value in found.values())), 3
+                    float(max(abs(np.array(of_value)[:, 5].mean()) for of_value in shares.values())), 3
                 ),
             }
             print(f"{key}:")

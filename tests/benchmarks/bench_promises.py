@@ -107,7 +107,7 @@ def watch(palettes: int = 20, runs: int = 5) -> list[dict[str, Any]]:
     oracle = population.oracle()
     for kind, requests in (("gains", 2000), ("levels", 5000)):
         for below in (0.0, 0.03, 0.1, 0.2, 0.3):
-            found = []
+            counts = []
             for _ in range(palettes):
                 targets = np.full(len(oracle.values), np.nan)
                 chosen = rng.permutation(len(targets))[:2]
@@ -119,9 +119,9 @@ def watch(palettes: int = 20, runs: int = 5) -> list[dict[str, Any]]:
                 low, high = levels.min(axis=0), levels.max(axis=0)
                 ends = np.minimum(low, promised - LEAST_ROOM), np.maximum(high, promised + LEAST_ROOM)
                 watched = WatchedTargets(("a", "b"), promised, *ends, levels.std(axis=0))
-                found += [_requests_until_broken(watched, levels, rng, requests) for _ in range(runs)]
-            median, most = np.median(found), np.quantile(found, 0.9, method="higher")
-            broken = float(np.mean(np.isfinite(found)))
+                counts += [_requests_until_broken(watched, levels, rng, requests) for _ in range(runs)]
+            median, most = np.median(counts), np.quantile(counts, 0.9, method="higher")
+            broken = float(np.mean(np.isfinite(counts)))
             rows.append({"kind": kind, "below": below, "median": median, "q90": most, "broken": broken})
             print(
                 f"{kind:<7} {below:.2f} sd below: broken {broken:.1%}, after {median:g}, 9 of 10 {most:g}", flush=True

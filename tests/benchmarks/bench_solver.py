@@ -28,7 +28,7 @@ Solver = Callable[[np.ndarray], np.ndarray]
 
 
 def palettes(oracle: MemoryOracle, count: int = 8) -> list[np.ndarray]:
-    """Reachable targets above the base levels on all values, from easy to hard."""
+    """Return reachable targets above base on all values, from easy to hard."""
     rng = np.random.default_rng(0)
     found: list[np.ndarray] = []
     while len(found) < count:
@@ -39,7 +39,7 @@ def palettes(oracle: MemoryOracle, count: int = 8) -> list[np.ndarray]:
 
 
 def scipy_solver(oracle: MemoryOracle, method: str) -> Solver:
-    """The dual given to a general solver, with our fused moments as its function and gradient."""
+    """Solve the dual by a general solver, with our moments as function and gradient."""
 
     def run(d: np.ndarray) -> np.ndarray:
         def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -53,7 +53,7 @@ def scipy_solver(oracle: MemoryOracle, method: str) -> Solver:
 
 
 def adam_solver(z: np.ndarray, groups: int) -> Solver:
-    """150 Adam steps on log weights at learning rate 0.1; ``z`` is (reply, value) in so many equal groups."""
+    """Take 150 Adam steps on log weights at learning rate 0.1; ``z`` is (reply, value) in equal groups."""
     import torch
 
     table = torch.tensor(z.reshape(groups, -1, z.shape[1]), dtype=torch.float32)
@@ -74,7 +74,7 @@ def adam_solver(z: np.ndarray, groups: int) -> Solver:
 
 
 def conic_solver(z: np.ndarray, groups: int) -> Solver:
-    """The dual as a program of exponential cones."""
+    """Solve the dual as a program of exponential cones."""
     import cvxpy
 
     x = cvxpy.Variable(z.shape[1], nonneg=True)
@@ -93,12 +93,12 @@ def conic_solver(z: np.ndarray, groups: int) -> Solver:
 
 
 def worst(oracle: MemoryOracle, x: np.ndarray, d: np.ndarray) -> float:
-    """Largest violation of the optimality conditions, in standard deviations."""
+    """Return the largest violation of the optimality conditions, in standard deviations."""
     return float(np.abs(x - np.maximum(0.0, x + d - oracle.moments(x).levels)).max())
 
 
 def compare(oracle: MemoryOracle, z: np.ndarray, groups: int, title: str) -> dict[str, Any]:
-    """Time each solver on one table, print and return the rows."""
+    """Time each solver on one table; print and return the rows."""
     import torch
 
     adam = adam_solver(z, groups)
@@ -146,9 +146,9 @@ def run() -> dict[str, Any]:
     table = table_format.load(table_format.DEFAULT_TABLE)
     oracle = MemoryOracle.of(table)
     title = f"{len(table.rewards)} replies x {len(table.values)} values per prompt, all targeted"
-    found = {"default": compare(oracle, oracle.standardise(table.rewards), len(table.prompts), title)}
+    results = {"default": compare(oracle, oracle.standardise(table.rewards), len(table.prompts), title)}
     rng = np.random.default_rng(1)
     mixed = rng.normal(size=(2312, 6)) @ (np.eye(6) + 0.3 * rng.normal(size=(6, 6)))
     pooled = MemoryOracle(mixed, np.arange(2313), tuple("abcdef"), Form.POOLED)
-    found["pooled"] = compare(pooled, pooled.standardise(mixed), 1, "2312 replies x 6 values pooled, all targeted")
-    return found
+    results["pooled"] = compare(pooled, pooled.standardise(mixed), 1, "2312 replies x 6 values pooled, all targeted")
+    return results

@@ -48,19 +48,19 @@ def palettes(table: RewardTable, seed: int) -> Iterator[tuple[tuple[str, ...], d
     for _ in range(MOST_DRAWS):
         size = int(rng.integers(1, MOST_VALUES + 1))
         names = [table.values[j] for j in sorted(rng.choice(len(table.values), size, replace=False))]
-        asked = tuple(f"{name}=p{rng.integers(LOWEST, HIGHEST + 1)}" for name in names)
+        target_texts = tuple(f"{name}=p{rng.integers(LOWEST, HIGHEST + 1)}" for name in names)
         try:
-            lam, palette = palette_weights(table, asked, None, (), False)
+            lam, palette = palette_weights(table, target_texts, None, (), False)
         except InputError:  # out of reach, or met by the base model
             continue
-        yield asked, lam, palette
+        yield target_texts, lam, palette
 
 
 def share_by_value(check: TunedCheck, value: int, draws: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """Return how far a value is from base to forecast, with a bootstrap interval over prompts."""
     gained, way = (levels[:, value] - check.base[:, value] for levels in (check.tuned, check.forecast))
-    places = np.random.default_rng(seed).integers(len(way), size=(draws, len(way)))
-    shares = gained[places].sum(axis=1) / way[places].sum(axis=1)
+    resampled = np.random.default_rng(seed).integers(len(way), size=(draws, len(way)))
+    shares = gained[resampled].sum(axis=1) / way[resampled].sum(axis=1)
     low, high = np.quantile(shares, [(1 - check.level) / 2, (1 + check.level) / 2])
     return float(gained.sum() / way.sum()), float(low), float(high)
 
@@ -125,7 +125,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     nats = np.array([row["check"]["kl"] / row["check"]["kl_forecast"] for row in rows])
     by_value = [v["share_of_way"] for row in rows for v in row["check"]["values"].values() if v["weight"]]
     draws = shares[np.random.default_rng(0).integers(len(rows), size=(2000, len(rows)))].mean(axis=1)
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "palettes": len(rows),
         "share_of_way": float(shares.mean()),
         "share_of_way_interval": np.quantile(draws, [0.05, 0.95]).tolist(),
@@ -136,16 +136,16 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for side in ("tuned", "base"):
         for choices in zip(*(row["check"]["choosing"][side] for row in rows), strict=False):
             key = f"{side}, {choices[0]['candidates']} candidates"
-            found[key] = {
+            results[key] = {
                 name: float(np.mean([choice[name] for choice in choices])) for name in ("share_of_way", "ess", "tokens")
             }
     levels = {way: np.array([row["levels"][way] for row in rows]) for way in rows[0]["levels"]}
     pushed = np.array([row["lam"] for row in rows])
-    found["palette_set"] = {
+    results["palette_set"] = {
         way: [score.mean_inner_product, score.hypervolume] for way, score in score_ways(pushed, levels).items()
     }
-    found["palette_set"] |= {"reference": REFERENCE, "values": int(pushed.any(axis=0).sum())}
-    return found
+    results["palette_set"] |= {"reference": REFERENCE, "values": int(pushed.any(axis=0).sum())}
+    return results
 
 
 def read(out: Path) -> list[dict[str, Any]]:

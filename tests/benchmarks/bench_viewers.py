@@ -46,20 +46,20 @@ def run() -> dict[str, Any]:
         assert pid is not None
         memory = psutil.Process(pid)
         figures["megabytes_one"] = memory.memory_info().rss / 2**20
-        seeds = itertools.count(1)  # always new replies: known ones would not be scored again
+        seeds = itertools.count(1)  # new replies each time, since known ones would not be scored again
         for candidates in (4, 16, 32):
-            one, many, alone = [], [], []
+            single, many, alone = [], [], []
             for _ in range(REPEATS):
-                one.append(_together(service, 1, candidates, next(seeds)))
+                single.append(_together(service, 1, candidates, next(seeds)))
                 many.append(_together(service, VIEWERS, candidates, next(seeds)))
                 if candidates * VIEWERS <= 32:
                     alone.append(_together(service, 1, candidates * VIEWERS, next(seeds)))
             rows = {
-                "one": statistics.median(_rate(ends) for ends in one),
+                "one": statistics.median(_rate(ends) for ends in single),
                 "all": statistics.median(_rate(ends) for ends in many),
                 "one_with_as_many": statistics.median(_rate(ends) for ends in alone) if alone else None,
                 "first_tokens": max(max(end.first_token_seconds or 0.0 for end, _ in ends) for ends in many),
-                "choice": statistics.median(end.choice_seconds or 0.0 for ends in one for end, _ in ends),
+                "choice": statistics.median(end.choice_seconds or 0.0 for ends in single for end, _ in ends),
                 "choice_of_all": statistics.median(end.choice_seconds or 0.0 for ends in many for end, _ in ends),
             }
             figures[f"candidates_{candidates}"] = rows
@@ -82,14 +82,14 @@ def _together(
 ) -> list[tuple[GenerationSnapshot, float]]:
     """So many viewers ask at once; each one's end and the seconds until all had ended."""
     began = time.perf_counter()
-    asked = [
+    generations = [
         service.submit(
             GenerationRequest(PROMPTS[number], WEIGHTS, scoring.DEFAULT_VALUES, candidates, SETTINGS, seed),
             f"viewer {number}",
         )
         for number in range(viewers)
     ]
-    ends = [generation.wait(600) for generation in asked]
+    ends = [generation.wait(600) for generation in generations]
     seconds = time.perf_counter() - began
     if failed := next((end.error for end in ends if end.error), None):
         raise SystemExit(failed)

@@ -33,28 +33,31 @@ def run() -> dict[str, Any]:
         ):
             figures["collected" if collects else "not collected"] = _measure(server.address, server.pid)
     rows = zip(*figures.values(), strict=True)
-    for visits, (collected, left) in zip(VISITS, rows, strict=True):
+    for visits, (collected, without) in zip(VISITS, rows, strict=True):
         print(f"{visits:4} open visits: {collected['ms']:.0f} ms of processor a run with a collection, ", end="")
-        print(f"{left['ms']:.0f} without ({collected['ms'] / left['ms']:.1f}); {collected['mb']}, {left['mb']} MB")
+        print(
+            f"{without['ms']:.0f} without ({collected['ms'] / without['ms']:.1f}); "
+            f"{collected['mb']}, {without['mb']} MB"
+        )
     return figures
 
 
 def _measure(address: str, pid: int) -> list[dict[str, float]]:
     """Return the processor time of a run, in ms, and the memory of the app, in MB, for each number of visits."""
     process, visitors, measured = psutil.Process(pid), [], []
-    one = AppClient(address)
+    client = AppClient(address)
     for _ in range(5):
-        one.run()
+        client.run()
     for visits in VISITS:
         while len(visitors) < visits:
             visitors.append(AppClient(address))
             visitors[-1].run()
         before = sum(process.cpu_times()[:2])
         for _ in range(RUNS):
-            one.run()
+            client.run()
         spent = (sum(process.cpu_times()[:2]) - before) / RUNS
         measured.append({"ms": spent * 1000, "mb": process.memory_info().rss // 2**20})
-    for visitor in (one, *visitors):
+    for visitor in (client, *visitors):
         visitor.socket.close()
     return measured
 

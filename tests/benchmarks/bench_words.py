@@ -43,18 +43,18 @@ def run() -> dict[str, Any]:
         kernel = products[:, :, :, :replies]
         kernel = kernel - kernel.mean(axis=3, keepdims=True)
         kernel = kernel - kernel[:, :replies].mean(axis=1, keepdims=True)
-        known, asked = table.counted, table.held_out
+        known, held_out = table.counted, table.held_out
         target = (gains - gains[:, :replies].mean(axis=1, keepdims=True))[known][:, :replies].ravel()
         inside = kernel[known][:, :replies][:, :, known].reshape(len(target), -1)
-        across = kernel[asked][:, :, known].reshape(-1, len(target))
-        truth = (gains - gains.mean(axis=1, keepdims=True))[asked]
+        across = kernel[held_out][:, :, known].reshape(-1, len(target))
+        truth = (gains - gains.mean(axis=1, keepdims=True))[held_out]
         scale = np.trace(inside) / len(target)
         for penalty in PENALTIES:
             ridge = inside / scale + penalty * np.eye(len(target), dtype=np.float32)
-            told = (across / scale @ scipy.linalg.solve(ridge, target, assume_a="pos")).reshape(truth.shape)
-            told -= told.mean(axis=1, keepdims=True)
-            explained = 1.0 - float(((truth - told) ** 2).sum() / (truth**2).sum())
-            rho = float((truth * told).sum() / np.sqrt((truth**2).sum() * (told**2).sum()))
+            predicted = (across / scale @ scipy.linalg.solve(ridge, target, assume_a="pos")).reshape(truth.shape)
+            predicted -= predicted.mean(axis=1, keepdims=True)
+            explained = 1.0 - float(((truth - predicted) ** 2).sum() / (truth**2).sum())
+            rho = float((truth * predicted).sum() / np.sqrt((truth**2).sum() * (predicted**2).sum()))
             share = rho * math.sqrt(BUDGET)
             print(f"{replies:>18}{penalty:>9.1f}{explained:>8.2f}{rho:>8.2f}{share:>15.0%}")
             result[f"{replies} replies, penalty {penalty}"] = {"explained": explained, "rho": rho, "share": share}

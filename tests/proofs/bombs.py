@@ -1,4 +1,4 @@
-"""Files that expand, uploaded to a running app while somebody else looks at its pages.
+"""Files that expand, uploaded to a running app while another visitor opens its pages.
 
     python -m tests.proofs.bombs
 
@@ -25,17 +25,17 @@ from tests.app_server import Server, running
 from tests.data.bombs import BOMBS, MEGABYTE
 from tests.data.test_bombs import watching
 
-#: The page that the other visitor looks at, and what is allowed: seconds, bytes, and seconds of the other visitor.
+#: The page of the other visitor, and the limits: seconds, bytes, and seconds of the other visitor.
 OTHER_PAGE, MOST_SECONDS, MOST_MEMORY, MOST_WAIT = "values", 10.0, 500 * MEGABYTE, 1.0
 
 
 @dataclass(frozen=True)
 class Refused:
-    """What came of one file: seconds, bytes outside and inside the app, the other visitor's longest wait, what is said.
+    """The result of one file: seconds, bytes outside and inside the app, the other visitor's longest wait, message.
 
     Args:
         size: of the file in bytes.
-        sentence: that refuses it; "" where it was taken.
+        sentence: the refusal; "" if the file was accepted.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Refused:
 
     @property
     def holds(self) -> bool:
-        """Whether it was refused in time and within the memory."""
+        """Return whether the file was refused within the limits of time and memory."""
         return bool(self.sentence) and self.seconds < MOST_SECONDS and self.outside < MOST_MEMORY
 
 
 def look(address: str, over: threading.Event, waits: list[float]) -> None:
-    """Look at a page again and again, and note how long each time took."""
+    """Open a page repeatedly and record how long it takes."""
     with AppClient(address) as visitor:
         while not over.is_set():
             began = time.monotonic()
@@ -63,13 +63,13 @@ def look(address: str, over: threading.Event, waits: list[float]) -> None:
 
 
 def upload(server: Server, bomb: Callable[[Path], Path], folder: Path) -> Refused:
-    """Upload one file, and watch."""
+    """Upload one file and measure."""
     path = bomb(folder)
     over, waits = threading.Event(), list[float]()
-    other = threading.Thread(target=look, args=(server.address, over, waits))
+    watcher = threading.Thread(target=look, args=(server.address, over, waits))
     with AppClient(server.address) as visitor:
         visitor.run("tables", "view=file")
-        other.start()
+        watcher.start()
         while len(waits) < 2:
             time.sleep(0.01)
         waits.clear()
@@ -78,10 +78,10 @@ def upload(server: Server, bomb: Callable[[Path], Path], folder: Path) -> Refuse
             sent = visitor.give("tables", "tables_file_0", path.read_bytes(), path.name)
             seconds = time.monotonic() - began
         over.set()
-        other.join()
+        watcher.join()
     drawn = [message.delta.new_element for message in sent if message.WhichOneof("type") == "delta"]
-    said = [element.text.body for element in drawn if element.WhichOneof("type") == "text"]
-    taken = any(element.WhichOneof("type") == "arrow_data_frame" for element in drawn)
+    texts = [element.text.body for element in drawn if element.WhichOneof("type") == "text"]
+    accepted = any(element.WhichOneof("type") == "arrow_data_frame" for element in drawn)
     return Refused(
         bomb.__name__,
         path.stat().st_size,
@@ -89,12 +89,12 @@ def upload(server: Server, bomb: Callable[[Path], Path], folder: Path) -> Refuse
         watched.outside,
         watched.inside,
         max(waits),
-        "" if taken or not said else said[-1],
+        "" if accepted or not texts else texts[-1],
     )
 
 
 def main() -> None:
-    """Upload all, and print a line each."""
+    """Upload all files and print a line for each."""
     done: list[Refused] = []
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
         for bomb in BOMBS:

@@ -1,4 +1,4 @@
-"""Palettes along the boundary of reach through everything that the page words; it fails at the first that has no words.
+"""Palettes along the boundary of the attainable set through all sentences of the page; fails if one has no words.
 
     python -m tests.proofs.boundary --palettes 100000
 
@@ -30,13 +30,13 @@ from pages.view.session.live_answer import LiveAnswer
 from pages.view.session.scene import Scene
 from tests.pages.test_boundary import check, edges, open_scene, shown
 
-#: Levels that no reply has, in units of reward.
+#: Levels beyond all replies, in units of reward.
 BEYOND_ALL = (1e9, -1e9, 1e100)
 
 
 @dataclass
 class Walk:
-    """What a walk has met."""
+    """The counts of a walk."""
 
     palettes: int = 0
     at_rest: int = 0
@@ -45,7 +45,7 @@ class Walk:
 
 
 def around(scene: Scene, count: int, seed: int) -> Iterator[Palette]:
-    """Palettes at the edge, at the steps beside it, and with one value at each of its ends."""
+    """Return palettes at the boundary, one step beside it, and with one value at each end of its range."""
     rng, values = np.random.default_rng(seed), scene.table.values
     for at, beyond in edges(scene, count, seed):
         yield from (at, beyond)
@@ -57,28 +57,30 @@ def around(scene: Scene, count: int, seed: int) -> Iterator[Palette]:
 
 
 def walk(palettes: int, seed: int = 0, rest_every: int = 100, most_failures: int = 20) -> Walk:
-    """Answer so many palettes.
+    """Compute the answers of this many palettes.
 
     Args:
-        palettes: how many.
+        palettes: their number.
         seed: of the random targets.
-        rest_every: of how many the page at rest is said once.
-        most_failures: with so many the walk ends.
+        rest_every: the page at rest is computed for one of this many.
+        most_failures: the walk ends at this number.
     """
     scene, met = open_scene(), Walk()
-    held: LiveAnswer | None = None
+    previous: LiveAnswer | None = None
     for palette in around(scene, palettes, seed):
         wording = (NUMBERS, PLAIN)[met.palettes % 2]
         try:
-            held = live_answer.compute_answer(scene, palette, held, moving=True, wording=wording)
-            check([faders.fader_data(held), verdict.verdict_data(held), example.example_data(held, 0)])
-            met.verdicts[held.assessment.verdict.name] += 1
+            previous = live_answer.compute_answer(scene, palette, previous, moving=True, wording=wording)
+            check([faders.fader_data(previous), verdict.verdict_data(previous), example.example_data(previous, 0)])
+            met.verdicts[previous.assessment.verdict.name] += 1
             if met.palettes % rest_every == 0:
-                seen = shown(scene, palette)
-                check(live_answer.confidence_sentence(confidence(scene.oracle, seen.assessment.targets, draws=20)))
+                page_content = shown(scene, palette)
+                check(
+                    live_answer.confidence_sentence(confidence(scene.oracle, page_content.assessment.targets, draws=20))
+                )
                 met.at_rest += 1
         except Exception:
-            held = None
+            previous = None
             met.failures.append(f"{palette.to_query()['palette']}\n{traceback.format_exc(limit=-3)}")
             if len(met.failures) >= most_failures:
                 break
@@ -91,7 +93,7 @@ def walk(palettes: int, seed: int = 0, rest_every: int = 100, most_failures: int
 
 
 def main() -> None:
-    """Walk, and print what was met."""
+    """Walk and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--palettes", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)

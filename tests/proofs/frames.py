@@ -1,4 +1,4 @@
-"""Malformed frames to the live channel of a running app: it goes on answering, and its log has nothing to say.
+"""Malformed frames to the live channel of a running app: it keeps answering and logs no error.
 
     python -m tests.proofs.frames --frames 100000
 
@@ -32,7 +32,7 @@ from pages.view.shell import live_channel
 from tests.app_client import AppClient
 from tests.app_server import Server, running
 
-#: Frames between two proper messages, and seconds in which each must be answered.
+#: Frames between two valid messages, and the timeout of their answers in seconds.
 BETWEEN, PATIENCE = 500, 30.0
 NUMBERS: tuple[Any, ...] = (
     *(0, -1, 1, 50, 100, 101, -0.0, 5e-324, 1e308, -1e308, float("nan"), float("inf"), -float("inf"), 2**63, 10**400),
@@ -42,7 +42,7 @@ ODD: tuple[Any, ...] = (*NUMBERS, None, True, False, "", "50", "p50", "\ud800", 
 
 @dataclass
 class Tally:
-    """What was sent, and what came of it."""
+    """Counts of frames and their outcomes."""
 
     sent: Counter[str] = field(default_factory=Counter)
     answered: int = 0
@@ -52,12 +52,12 @@ class Tally:
 
 
 class Sender:
-    """Sends frames to one desk.
+    """Send frames to one desk.
 
     Args:
         address: of the app.
-        values: names that the desk has.
-        seed: of what is sent.
+        values: of the desk.
+        seed: of the frames.
     """
 
     def __init__(self, address: str, seed: int) -> None:
@@ -65,7 +65,7 @@ class Sender:
         self._address, self._number = address, 0
         self._visit = AppClient(address)
         received = b"".join(message.SerializeToString() for message in self._visit.run())
-        # The desk's own data: its name beside the first of its faders.
+        # The desk's data: its name with its first fader.
         self.page = re.search(rb'"session": ?"([0-9a-f]{32})"', received)[1].decode()  # type: ignore[index]
         self.values = [name.decode() for name in re.findall(rb'"name": ?"([a-z_]+)"', received)]
         self._socket = self._connect()
@@ -82,7 +82,7 @@ class Sender:
         }
 
     def send(self, frames: int) -> Tally:
-        """Send so many, one of each kind first, with proper messages between them."""
+        """Send this many frames, one of each kind first, with valid messages in between."""
         names, weights = list(self._kinds), (20, 20, 20, 20, 15, 5, 0.4, 0.3, 0.3)
         for number in range(frames):
             kind = names[number] if number < len(names) else self.chance.choices(names, weights)[0]
@@ -107,17 +107,17 @@ class Sender:
         self._socket = self._connect()
 
     def _ask(self) -> None:
-        """Send a proper message; it must be answered."""
+        """Send a valid message, which must be answered."""
         self._number += 1
         number, began = 10**9 + self._number, time.monotonic()
         value, place = self.chance.choice(self.values), self.chance.uniform(0, 100)
         text = json.dumps({"session": self.page, "seq": number, "changes": {value: {"percentile": place}}})
-        for _ in range(2):  # a frame before may have closed the socket only now
+        for _ in range(2):  # an earlier frame may close the socket only now
             try:
                 self._socket.send(text)
                 while True:
-                    told = json.loads(self._socket.recv(timeout=PATIENCE))
-                    answer = told.get("answer", {})
+                    reply = json.loads(self._socket.recv(timeout=PATIENCE))
+                    answer = reply.get("answer", {})
                     if answer.get("verdict") == "failed":
                         self.tally.failures.append(f"an answer failed: {answer['sentence']}")
                     if answer.get("ack") == number:
@@ -166,8 +166,8 @@ class Sender:
         self._text({key: self.chance.choice((self._odd(), *known)) for key in keys})
 
     def _cut_short(self) -> None:
-        whole = json.dumps({"session": self.page, "seq": 1, "changes": {self.values[0]: {"percentile": 50}}})
-        self._socket.send(whole[: self.chance.randrange(len(whole))])
+        message = json.dumps({"session": self.page, "seq": 1, "changes": {self.values[0]: {"percentile": 50}}})
+        self._socket.send(message[: self.chance.randrange(len(message))])
 
     def _long(self) -> None:
         length = self.chance.choice((live_channel.MAX_MESSAGE_LENGTH - 9, live_channel.MAX_MESSAGE_LENGTH, 10**6))
@@ -179,7 +179,7 @@ class Sender:
         self._socket.send(self.chance.randbytes(self.chance.randint(0, 40)))
 
     def _protocol(self) -> None:
-        """Text that is no UTF-8, and bytes that are no frame."""
+        """Return text that is no UTF-8, and bytes that are no frame."""
         protocol = self._socket.protocol
         if self.chance.random() < 0.5:
             with self._socket.protocol_mutex:
@@ -191,31 +191,31 @@ class Sender:
 
 
 def trouble(log: Path, after: int = 0) -> list[str]:
-    """Return the errors in an app's log after so many bytes."""
+    """Return the errors in an app's log after this many bytes."""
     text = log.read_bytes()[after:].decode(errors="replace")
     return re.findall(r"^.*(?:Traceback|Error|Exception|failed, reference|ERROR).*$", text, re.MULTILINE)
 
 
 def attack(server: Server, frames: int, seed: int) -> Tally:
-    """Send frames to a running app; what its log says of them counts as failures."""
+    """Send frames to a running app; errors in its log count as failures."""
     before = server.log.stat().st_size
     sender = Sender(server.address, seed)
     tally = sender.send(frames)
-    with AppClient(server.address) as other:
-        other.run()  # raises TimeoutError where other pages are not served any more
+    with AppClient(server.address) as client:
+        client.run()  # raises TimeoutError if other pages are no longer served
     tally.failures += trouble(server.log, before)
     return tally
 
 
 def main() -> None:
-    """Send, and print what came of it."""
+    """Send frames and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     logging.getLogger("websockets").setLevel(
         logging.CRITICAL
-    )  # it says of each socket that is closed on a broken frame
+    )  # it logs each socket that is closed because of a broken frame
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
         process, began = psutil.Process(server.pid), time.monotonic()
         tally = attack(server, options.frames, options.seed)

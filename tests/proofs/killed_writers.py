@@ -1,4 +1,4 @@
-"""Processes that save palettes and are killed: what was acknowledged, what of it is lost, what is there twice."""
+"""Processes that save palettes and are killed: counts of acknowledged, lost and duplicated saves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from map_core.store import open_database, palettes
 from tests.proofs.small_disks import Trouble, small_disk
 
-#: Saves palettes without end; a number is printed once its save was acknowledged, and "refused" where it was not.
+#: Saves palettes endlessly; prints each number once its save is acknowledged, and "refused" otherwise.
 WRITER = """
 import itertools, random, sys, time
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ for number in itertools.count(first):
 
 @dataclass
 class Row:
-    """What one kind of kill came to."""
+    """The result of one kind of kill."""
 
     what: str
     kills: int = 0
@@ -56,7 +56,7 @@ class Row:
     faults: list[str] = field(default_factory=list)
 
     def expect(self, true: bool, what: str) -> None:
-        """Note what does not hold."""
+        """Record a violated expectation."""
         if not true:
             self.faults.append(what)
 
@@ -64,31 +64,35 @@ class Row:
 def write_and_kill(
     row: Row, address: str, first: int, count: int, step: float = 0.0, until_refused: bool = False
 ) -> tuple[list[int], list[str]]:
-    """Let a writer write, and kill it a moment after it printed so many lines, or a refusal.
+    """Start a writer, and kill it shortly after it printed this many lines, or a refusal.
 
     Returns:
-        The numbers that it was told are saved, and what it was refused.
+        The acknowledged numbers, and the refusals.
     """
     command = [sys.executable, "-c", WRITER, address, str(first), str(step)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
-    told: list[str] = []
+    saved_lines: list[str] = []
     try:
-        while len(told) < count and not (until_refused and told and told[-1].startswith("refused")):
-            told.append(process.stdout.readline())
-            assert told[-1], "the writer ended by itself: " + "".join(told)
+        while len(saved_lines) < count and not (
+            until_refused and saved_lines and saved_lines[-1].startswith("refused")
+        ):
+            saved_lines.append(process.stdout.readline())
+            assert saved_lines[-1], "the writer ended by itself: " + "".join(saved_lines)
         time.sleep(random.uniform(0, 0.01))
     finally:
         process.kill()
-        rest, _ = process.communicate()
+        remaining, _ = process.communicate()
     row.kills += 1
-    # A line that the kill cut off was not told.
-    told += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-    return [int(line) for line in told if line.strip().isdigit()], [line for line in told if not line.strip().isdigit()]
+    # An incomplete last line is no acknowledgement.
+    saved_lines += [line for line in remaining.splitlines(keepends=True) if line.endswith("\n")]
+    return [int(line) for line in saved_lines if line.strip().isdigit()], [
+        line for line in saved_lines if not line.strip().isdigit()
+    ]
 
 
 def count_palettes(row: Row, address: str, acknowledged: list[int]) -> None:
-    """Count what is lost and doubled of what was acknowledged."""
+    """Count lost and duplicated saves among the acknowledged ones."""
     opened = open_database(address)
     try:
         names = [saved.name for saved in palettes.list_palettes(opened)]
@@ -103,29 +107,31 @@ def count_palettes(row: Row, address: str, acknowledged: list[int]) -> None:
 
 
 def writers(kills: int, address: str, what: str, step: float = 0.0) -> Row:
-    """Kill a process that saves palettes, in the middle of it."""
+    """Kill a process while it saves palettes."""
     row, acknowledged = Row(what), list[int]()
     for _ in range(kills):
-        told, refused = write_and_kill(row, address, 10_000 * (row.kills + 1), random.randint(1, 60), step)
-        acknowledged += told
+        saved_numbers, refused = write_and_kill(row, address, 10_000 * (row.kills + 1), random.randint(1, 60), step)
+        acknowledged += saved_numbers
         row.expect(not refused, f"refused: {refused[:1]}")
     count_palettes(row, address, acknowledged)
     return row
 
 
 def writers_on_a_disk(kills: int, trouble: Trouble, what: str) -> Row:
-    """Kill a writer, and another one while the disk takes nothing more; afterwards it does."""
+    """Kill a writer, and another one while the disk is full; afterwards the disk has room again."""
     row, acknowledged = Row(what), list[int]()
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder)) as disk:
         address = f"sqlite:///{disk / 'kept.sqlite'}"
         while row.kills < kills:
-            told, refused = write_and_kill(row, address, 10_000 * (row.kills + 1), random.randint(1, 20))
-            acknowledged += told
+            saved_numbers, refused = write_and_kill(row, address, 10_000 * (row.kills + 1), random.randint(1, 20))
+            acknowledged += saved_numbers
             row.expect(not refused, f"refused: {refused[:1]}")
             if row.kills < kills:
                 with trouble(disk):
-                    told, refused = write_and_kill(row, address, 10_000 * (row.kills + 1), 5000, until_refused=True)
-                acknowledged += told
+                    saved_numbers, refused = write_and_kill(
+                        row, address, 10_000 * (row.kills + 1), 5000, until_refused=True
+                    )
+                acknowledged += saved_numbers
                 row.expect(bool(refused), "nothing was refused")
                 row.expect(not any("Traceback" in line for line in refused), "a traceback instead of a sentence")
         count_palettes(row, address, acknowledged)

@@ -1,4 +1,4 @@
-"""A hundred kills: writers, builds, the model process, the server and the app, each with its state counted afterwards.
+"""A hundred kills of writers, builds, the model process, the server and the app, with their state counted afterwards.
 
     python -m tests.proofs.kills            # all rows, some minutes
     python -m tests.proofs.kills --share 10 --only build   # every tenth kill of these rows, at least one of each
@@ -39,24 +39,24 @@ from tests.server.server_process import running_server
 from tests.tiny_model import make_tiny_model
 
 HOURS = 3600.0
-#: The same build as in the tests of killed builds, with a clock that is off.
+#: The build of the tests of killed builds, with a shifted clock.
 BUILD = "import time\nreal = time.time\ntime.time = lambda: real() + ({step})\n"
 
 
 def build_once(out: Path, stop: int, step: float = 0.0) -> subprocess.CompletedProcess[str]:
-    """Run the build, killed before its ``stop``-th file is in its place; 0 for never."""
+    """Run the build and kill it before its ``stop``-th file is in place; 0 for never."""
     command = [sys.executable, "-c", BUILD.format(step=step) + SCRIPT, str(out), str(stop)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
-def builds(kills: int, whole: Path, what: str, step: float = 0.0, trouble: Trouble | None = None) -> Row:
-    """Kill a build before one of its files is in its place, and let the same command resume.
+def builds(kills: int, expected_table: Path, what: str, step: float = 0.0, trouble: Trouble | None = None) -> Row:
+    """Kill a build before one of its files is in place, and resume with the same command.
 
     Args:
-        kills: how many.
-        whole: the table of an undisturbed build.
-        what: the row.
-        step: seconds by which the clock of each run is off, at most.
+        kills: their number.
+        expected_table: of an undisturbed build.
+        what: name of the row.
+        step: largest shift of the clock of each run, in seconds.
         trouble: of the disk, between the kill and the run that resumes; a run meanwhile must end in words.
     """
     row = Row(what)
@@ -72,55 +72,58 @@ def builds(kills: int, whole: Path, what: str, step: float = 0.0, trouble: Troub
                 with trouble(place):
                     meanwhile = build_once(out, 0)
                 row.expect(meanwhile.returncode != 0, "a disk that takes nothing was written to")
-                said = meanwhile.stderr.strip().splitlines()[-1:]
-                row.expect("map_core.errors" in "".join(said) or "OSError" in "".join(said), f"no reason: {said}")
+                last_line = meanwhile.stderr.strip().splitlines()[-1:]
+                row.expect(
+                    "map_core.errors" in "".join(last_line) or "OSError" in "".join(last_line),
+                    f"no reason: {last_line}",
+                )
                 row.expect(len(list(place.rglob("*.parquet"))) >= parts, "a part that was kept is gone")
             done = build_once(out, 0, random.uniform(-step, step))
             row.expect(done.returncode == 0, f"not resumed: {done.stderr[-300:]}")
-            count_replies(row, out, whole, parts)
+            count_replies(row, out, expected_table, parts)
     return row
 
 
-def count_replies(row: Row, out: Path, whole: Path, parts: int) -> None:
+def count_replies(row: Row, out: Path, expected_table: Path, parts: int) -> None:
     """Compare a table with that of an undisturbed build; ``parts`` were kept at the kill."""
     row.acknowledged += parts
     if not out.exists():
         row.lost += 1
         return
-    (made, about), (wanted, wanted_about) = contents(out), contents(whole)
-    size, wanted_size = len(next(iter(made.values()))), len(next(iter(wanted.values())))
+    (table, about), (wanted, wanted_about) = contents(out), contents(expected_table)
+    size, wanted_size = len(next(iter(table.values()))), len(next(iter(wanted.values())))
     row.lost += max(wanted_size - size, 0)
     row.doubled += max(size - wanted_size, 0)
-    row.expect((made, about) == (wanted, wanted_about), "the table is not that of an undisturbed build")
+    row.expect((table, about) == (wanted, wanted_about), "the table is not that of an undisturbed build")
 
 
 def model_processes(kills: int, model: Path, what: str) -> Row:
-    """Kill the app's model process while it answers; each request has the reply that it would have had, once."""
+    """Kill the app's model process while it answers; each request gets its reply exactly once."""
     row = Row(what)
     with GenerationService(str(model), "openvino", "float32") as service:
 
         def asked() -> list[list[str]]:
-            made = [
+            generations = [
                 service.submit(GenerationRequest(f"Question {n}: how are you?", candidates=4, seed=n)) for n in range(6)
             ]
             killed = None
             if kill:
                 time.sleep(random.uniform(0.0, 0.3))
                 while True:
-                    with contextlib.suppress(ProcessLookupError, TypeError):  # the next one starts at the moment
+                    with contextlib.suppress(ProcessLookupError, TypeError):  # the next process is starting
                         killed = service.status().pid
                         os.kill(killed, signal.SIGKILL)  # type: ignore[arg-type]
                         break
                     time.sleep(0.01)
                 row.kills += 1
             replies = []
-            for generation in made:
+            for generation in generations:
                 row.acknowledged += 1
                 ended, error = generation.wait(120), generation.snapshot().error
                 row.lost += not ended or error is not None
                 row.expect(error is None, f"a request failed: {error}")
                 replies.append([candidate.text for candidate in generation.snapshot().candidates])
-            while kill and service.status().pid == killed:  # what is asked of a dead process would be killed twice
+            while kill and service.status().pid == killed:  # a request to a dead process would be killed twice
                 time.sleep(0.01)
             return replies
 
@@ -138,16 +141,16 @@ def model_processes(kills: int, model: Path, what: str) -> Row:
 
 
 def servers(kills: int, model: Path, what: str) -> Row:
-    """Kill ``serve`` while clients ask; what was answered is answered the same by the next one."""
+    """Kill ``serve`` while clients send requests; the next process gives the same answers."""
     row, replies = Row(what), dict[int, set[str]]()
     for _ in range(kills):
         with running_server(model) as server:
             children = psutil.Process(server.process.pid).children(recursive=True)
 
-            def ask(seed: int, over: threading.Event, answers: list[tuple[int, str]], one=server) -> None:
+            def ask(seed: int, over: threading.Event, answers: list[tuple[int, str]], running=server) -> None:
                 while not over.is_set():
                     with contextlib.suppress(Exception):  # the connection ends with the server
-                        answers.append((seed, one.ask(max_tokens=8, seed=seed).choices[0].message.content))
+                        answers.append((seed, running.ask(max_tokens=8, seed=seed).choices[0].message.content))
                     seed = 1 + seed % 12
 
             over, answers = threading.Event(), list[tuple[int, str]]()
@@ -173,7 +176,7 @@ def servers(kills: int, model: Path, what: str) -> Row:
 
 
 def apps(kills: int, what: str) -> Row:
-    """Kill the app while a visitor saves palettes on its page; the next one has all that the page said is saved."""
+    """Kill the app while a visitor saves palettes; the next process has everything that the page confirmed."""
     row, acknowledged = Row(what), list[int]()
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(kills):
@@ -184,8 +187,8 @@ def apps(kills: int, what: str) -> Row:
                 number = 1000 * (row.kills + 1)
                 with contextlib.suppress(Exception):  # the socket ends with the app
                     while True:
-                        said = f"n{number} is saved."
-                        visitor.press("palettes", "save", {"save_name": f"n{number}"}, until=said, timeout=20)
+                        confirmation = f"n{number} is saved."
+                        visitor.press("palettes", "save", {"save_name": f"n{number}"}, until=confirmation, timeout=20)
                         acknowledged.append(number)
                         number += 1
                 killer.join()
@@ -196,12 +199,12 @@ def apps(kills: int, what: str) -> Row:
 
 
 def rows(share: int, folder: Path, only: str = "") -> Iterator[Row]:
-    """Every row whose name holds ``only``, of one in ``share`` of its kills."""
+    """Run every row whose name contains ``only``, with one in ``share`` of its kills."""
 
     def some(kills: int) -> int:
         return max(1, kills // share)
 
-    mounts, binaries, whole = may_mount(folder), find_postgres(), folder / "whole.parquet"
+    mounts, binaries, expected_table = may_mount(folder), find_postgres(), folder / "whole.parquet"
 
     def on_postgresql(kills: int, what: str, step: float = 0.0) -> Row:
         assert binaries is not None
@@ -209,15 +212,15 @@ def rows(share: int, folder: Path, only: str = "") -> Iterator[Row]:
             return writers(some(kills), address, what, step)
 
     def undisturbed() -> Path:
-        if not whole.exists():
-            assert build_once(whole, 0).returncode == 0
-        return whole
+        if not expected_table.exists():
+            assert build_once(expected_table, 0).returncode == 0
+        return expected_table
 
     def tiny() -> Path:
         return make_tiny_model(folder / "tiny")
 
     steps = 5 * HOURS
-    # What is killed, whether that is possible here, and how.
+    # Name, whether it is possible here, and function of each row.
     table: tuple[tuple[str, bool, Callable[[str], Row]], ...] = (
         ("writer, SQLite", True, lambda what: writers(some(15), f"sqlite:///{folder / 'a.sqlite'}", what)),
         (
@@ -243,7 +246,7 @@ def rows(share: int, folder: Path, only: str = "") -> Iterator[Row]:
 
 
 def main() -> None:
-    """Kill, count, and print the table."""
+    """Kill, count and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=int, default=1)
     parser.add_argument("--only", default="", help="rows whose name holds this")

@@ -1,4 +1,4 @@
-"""A small disk of its own that is full, or read-only; mounting it takes root."""
+"""A small mounted disk that is full or read-only; mounting needs root."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A disk of eight megabytes of its own: twice what SQLite writes ahead before it tidies up."""
+    """Mount a disk of eight megabytes, twice the size of SQLite's write-ahead log before a checkpoint."""
     place = folder / "disk"
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place], check=True, capture_output=True)
@@ -22,7 +22,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def full(disk: Path) -> Iterator[None]:
-    """The disk has no room left."""
+    """Fill the disk for a ``with`` block."""
     ballast = disk / "ballast"
     with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
         while True:
@@ -33,7 +33,7 @@ def full(disk: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read_only(disk: Path) -> Iterator[None]:
-    """Nothing can be written to the disk."""
+    """Make the disk read-only for a ``with`` block."""
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True, capture_output=True)
     yield
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True, capture_output=True)
@@ -43,7 +43,7 @@ Trouble = Callable[[Path], contextlib.AbstractContextManager[None]]
 
 
 def may_mount(folder: Path) -> bool:
-    """Whether a disk of one's own can be had here."""
+    """Return whether a disk can be mounted here."""
     place = folder / "try"
     place.mkdir(exist_ok=True)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True, check=False)
