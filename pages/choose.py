@@ -48,19 +48,19 @@ def draw_choosing() -> None:
     scene = _scene(meeting)
     kept.draw()
     try:
-        asked = state.current_round(scene)
+        current_round = state.current_round(scene)
     except InputError as error:
         st.html(markup.note(page_words.of(error)))
         return
-    if asked.pair is None:
+    if current_round.pair is None:
         if meeting is not None:
-            result.draw_result(scene, asked, "Use them as my wishes", _use)
+            result.draw_result(scene, current_round, "Use them as my wishes", _use)
         else:
             beyond = palette_state.current()[1].asks_beyond_averages
             stays = "What you ask for beyond averages stays as it is." if beyond else ""
-            result.draw_result(scene, asked, "Set these targets", _use, stays)
+            result.draw_result(scene, current_round, "Set these targets", _use, stays)
     else:
-        question.draw_question(scene, asked)
+        question.draw_question(scene, current_round)
 
 
 palette_state.current()

@@ -24,23 +24,25 @@ _LABELS = {
 _SHORTCUTS = {PairAnswer.FIRST: "Left", PairAnswer.SECOND: "Right", PairAnswer.NEITHER: "Down"}
 
 
-def draw_question(scene: Scene, asked: ChoosingRound) -> None:
+def draw_question(scene: Scene, current_round: ChoosingRound) -> None:
     """Draw a pair with its answers, the progress, and the buttons that take a choice back or show the result."""
-    assert asked.pair is not None
-    done = len(asked.choices)
+    assert current_round.pair is not None
+    done = len(current_round.choices)
     with st.container(key="choose_question"):
-        st.html(markup.question("Which of these two would you rather send?", f"{done + 1} of {asked.goal}"))
-        st.progress(done / asked.goal)
+        st.html(markup.question("Which of these two would you rather send?", f"{done + 1} of {current_round.goal}"))
+        st.progress(done / current_round.goal)
         with st.container(key="choose_prompt", gap=None):
             st.html(markup.note("Both answer this:"))
-            st.text(scene.table.prompts[scene.table.prompt_of(asked.pair[0])])
+            st.text(scene.table.prompts[scene.table.prompt_of(current_round.pair[0])])
         with st.container(horizontal=True, key="choose_pair"):
-            for number, (answer, row) in enumerate(zip((PairAnswer.FIRST, PairAnswer.SECOND), asked.pair, strict=True)):
+            for number, (answer, row) in enumerate(
+                zip((PairAnswer.FIRST, PairAnswer.SECOND), current_round.pair, strict=True)
+            ):
                 with st.container(key=f"choose_side_{number}"):
                     with st.container(border=True, key=f"choose_reply_{number}"):
                         draw_reply(shown_reply(scene.table, row))
-                    _draw_answer(scene, asked.pair, answer)
-        _draw_answer(scene, asked.pair, PairAnswer.NEITHER)
+                    _draw_answer(scene, current_round.pair, answer)
+        _draw_answer(scene, current_round.pair, PairAnswer.NEITHER)
         with st.container(horizontal=True, vertical_alignment="center", key="choose_ways"):
             draw_take_back(scene, done)
             if done >= MIN_CHOICES:

@@ -19,20 +19,20 @@ from pages.view.shell import markup
 
 
 def draw_result(
-    scene: Scene, asked: ChoosingRound, label: str, take: Callable[[FoundPalette], None], stays: str = ""
+    scene: Scene, current_round: ChoosingRound, label: str, take: Callable[[FoundPalette], None], stays: str = ""
 ) -> None:
     """Draw what the choices say.
 
     Args:
         scene: the table.
-        asked: the choices.
+        current_round: the choices.
         label: of the button that takes the targets.
         take: called with the inferred palette when it is pressed.
         stays: a sentence on what it leaves as it is; "" for none.
     """
-    inferred = state.inferred_palette(scene, asked.choices)
+    inferred = state.inferred_palette(scene, current_round.choices)
     with st.container(key="choose_result"):
-        st.html(markup.question(choosing.headline(inferred, scene.names), f"{len(asked.choices)} choices"))
+        st.html(markup.question(choosing.headline(inferred, scene.names), f"{len(current_round.choices)} choices"))
         st.html(markup.note(" ".join(choosing.details(inferred, scene.names))))
         rows = choosing.value_rows(inferred, scene.units())
         st.html(markup.levels_table(choosing.COLUMNS, rows, wide=True, theme=scene.theme))
@@ -52,15 +52,15 @@ def draw_result(
                 help=None if inferred.has_targets else "Your choices favour no value yet: answer a few more pairs.",
             ):
                 take(inferred)
-            if len(asked.choices) < MAX_CHOICES:
+            if len(current_round.choices) < MAX_CHOICES:
                 st.button(
                     f"{state.MORE} more pairs",
                     key="choose_more",
                     icon=":material/add:",
                     on_click=state.ask_for_more,
-                    args=(len(asked.choices),),
+                    args=(len(current_round.choices),),
                 )
-            question.draw_take_back(scene, len(asked.choices))
+            question.draw_take_back(scene, len(current_round.choices))
             st.button(
                 "Start again",
                 key="choose_again",

@@ -230,8 +230,8 @@ def _draw_own_count() -> bool:
         st.text(page_words.of(error))
         return False
     if prompts:
-        asked = min(len(prompts), int(COUNT.get()))
-        which = f"; the first {asked} are asked." if asked < len(prompts) else ", each asked once."
+        prompt_count = min(len(prompts), int(COUNT.get()))
+        which = f"; the first {prompt_count} are asked." if prompt_count < len(prompts) else ", each asked once."
         st.html(markup.note(amounts.counted(len(prompts), "different prompt", grouped=True) + which))
     return True
 

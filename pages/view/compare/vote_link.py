@@ -48,21 +48,21 @@ def questions(live: LiveAnswer, voter: str) -> list[VoteQuestion]:
     table = live.scene.table
     if not table.replies or not live.weights.any():
         return []
-    asked: list[VoteQuestion] = []
+    vote_questions: list[VoteQuestion] = []
     for prompt in live.scene.examples:
         example = reply_example(table, live.scene.oracle, live.weights, prompt)
         pair = blind_pair(f"{voter} {prompt}", example.base_shown, example.aligned_shown)
         if pair is not None:
-            asked.append(VoteQuestion(f"link {prompt}", example.prompt, pair))
-        if len(asked) == PAIRS:
+            vote_questions.append(VoteQuestion(f"link {prompt}", example.prompt, pair))
+        if len(vote_questions) == PAIRS:
             break
-    return asked
+    return vote_questions
 
 
 def draw_votes(live: LiveAnswer) -> None:
     """Draw the next pair, or the thanks after the last one."""
     voter = VOTER.get_or_set(secrets.token_urlsafe(12))
-    asked = questions(live, voter)
+    vote_questions = questions(live, voter)
     name = f"{COOKIE}_{blind_vote.palette_key()[:16]}"
     if JUDGED.get() < 0:
         cookie = remember.remembered(name)
@@ -71,19 +71,19 @@ def draw_votes(live: LiveAnswer) -> None:
     if judged:
         remember.remember(name, f"judged{judged:04d}", REMEMBERED)
     st.title("Which reply is better?", anchor=False)
-    if not asked:
+    if not vote_questions:
         st.html(markup.note("This palette makes no visible difference, so there is nothing to vote on."))
         return
-    if judged >= len(asked):
+    if judged >= len(vote_questions):
         st.html(markup.lead("Thank you. That was all."))
         st.html(markup.note("Your answers count with those of the others. You can close this page."))
         return
-    question = asked[judged]
+    question = vote_questions[judged]
     assert question.pair is not None
     st.html(
         markup.note(
-            f"Pair {judged + 1} of {len(asked)}. Two replies to the same request, in random order. Which would you "
-            "rather get? Nobody is told what you answer."
+            f"Pair {judged + 1} of {len(vote_questions)}. Two replies to the same request, in random order. Which "
+            "would you rather get? Nobody is told what you answer."
         )
     )
     with st.container(key="vote_prompt"):

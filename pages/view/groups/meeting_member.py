@@ -97,33 +97,33 @@ def member_id() -> str:
 
 def current_wishes(scene: Scene, sent: meetings.MeetingEntry | None) -> dict[str, Wish]:
     """Return the wishes on this phone: those of this visit, else those that were sent, else none."""
-    held = WISHES.get()
-    if set(held) != set(scene.table.values):
-        held = {}
+    current = WISHES.get()
+    if set(current) != set(scene.table.values):
+        current = {}
         for j, name in enumerate(scene.table.values):
             low, high = scene.ranges[j]
             base = scene.percentile(j, 0.0)
             target = sent.palette.targets.get(name) if sent else None
             wanted = target is not None and not target.free
             percentile = target.percentile if target is not None and wanted else base + FIRST_STEP
-            held[name] = Wish(wanted, int(np.clip(round(percentile), low, high)))
-        WISHES.set(held)
-    return held
+            current[name] = Wish(wanted, int(np.clip(round(percentile), low, high)))
+        WISHES.set(current)
+    return current
 
 
-def wished_palette(scene: Scene, use_case: str, held: Mapping[str, Wish]) -> Palette:
+def wished_palette(scene: Scene, use_case: str, current: Mapping[str, Wish]) -> Palette:
     """Return the wishes as a palette; values without a wish are free."""
     return Palette(
         use_case,
-        {name: Target(float(held[name].percentile), free=not held[name].asked) for name in scene.table.values},
+        {name: Target(float(current[name].percentile), free=not current[name].asked) for name in scene.table.values},
     )
 
 
 def remembered_palette(use_case: str) -> Palette | None:
     """Return the wishes of this visit as a palette; None where it has none."""
-    held = WISHES.get()
-    targets = {name: Target(float(wish.percentile), free=not wish.asked) for name, wish in held.items()}
-    return Palette(use_case, targets) if any(wish.asked for wish in held.values()) else None
+    current = WISHES.get()
+    targets = {name: Target(float(wish.percentile), free=not wish.asked) for name, wish in current.items()}
+    return Palette(use_case, targets) if any(wish.asked for wish in current.values()) else None
 
 
 def take_wishes(scene: Scene, targets: np.ndarray) -> None:
@@ -133,22 +133,22 @@ def take_wishes(scene: Scene, targets: np.ndarray) -> None:
         scene: the table.
         targets: (value,) in standard deviations above base, NaN for free values.
     """
-    held = dict(current_wishes(scene, None))
+    current = dict(current_wishes(scene, None))
     for j, name in enumerate(scene.table.values):
         low, high = scene.ranges[j]
-        percentile = held[name].percentile if np.isnan(targets[j]) else scene.percentile(j, float(targets[j]))
-        held[name] = Wish(not np.isnan(targets[j]), int(np.clip(np.floor(percentile), low, high)))
-    WISHES.set(held)
+        percentile = current[name].percentile if np.isnan(targets[j]) else scene.percentile(j, float(targets[j]))
+        current[name] = Wish(not np.isnan(targets[j]), int(np.clip(np.floor(percentile), low, high)))
+    WISHES.set(current)
 
 
-def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
+def draw_faders(scene: Scene, current: Mapping[str, Wish]) -> None:
     """Draw a row per value: whether it matters, and how much of it is wished."""
     st.html(shell_markup.value_colours(len(scene.names), scene.theme))
     for j, name in enumerate(scene.table.values):
         if scene.oracle.constant[j]:
             continue
         low, high = scene.ranges[j]
-        wish, title = held[name], scene.title(j)
+        wish, title = current[name], scene.title(j)
         with st.container(key=f"value_{j}", gap=None):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.toggle(
@@ -178,9 +178,9 @@ def draw_faders(scene: Scene, held: Mapping[str, Wish]) -> None:
 
 
 def _on_asked(name: str) -> None:
-    held = WISHES.get()
-    wish = Wish(bool(ASKED.of(name).get()), held[name].percentile)
-    WISHES.set({**held, name: wish})
+    current = WISHES.get()
+    wish = Wish(bool(ASKED.of(name).get()), current[name].percentile)
+    WISHES.set({**current, name: wish})
 
 
 def _on_wished(name: str) -> None:
@@ -217,12 +217,12 @@ def _cost(kl: float) -> str:
 def _lower(scene: Scene, assessment: Assessment) -> None:
     """Set the nearest wishes that are possible, rounded down to whole percentiles."""
     assert assessment.nearest is not None
-    held = dict(WISHES.get())
+    current = dict(WISHES.get())
     for j in np.flatnonzero(~np.isnan(assessment.nearest.targets)):
         name, (low, high) = scene.table.values[j], scene.ranges[j]
         percentile = scene.percentile(int(j), float(assessment.nearest.targets[j]))
-        held[name] = Wish(True, int(np.clip(np.floor(percentile), low, high)))
-    WISHES.set(held)
+        current[name] = Wish(True, int(np.clip(np.floor(percentile), low, high)))
+    WISHES.set(current)
 
 
 def draw_send(scene: Scene, code: str, me: str, mine: Palette, sent: meetings.MeetingEntry | None) -> None:
@@ -281,8 +281,8 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
 
     @st.fragment(run_every=LOOK_SECONDS)
     def live_part() -> None:
-        held = meetings.meeting(database(), code)
-        if held is None:
+        meeting = meetings.meeting(database(), code)
+        if meeting is None:
             st.rerun()  # closed meanwhile: the whole page says so
         members = meetings.entries(database(), code)
         inside = [entry.member for entry in members]
@@ -302,7 +302,7 @@ def draw_picture(scene: Scene, code: str, me: str) -> None:
                 else "You are in the picture, the first one."
             )
         )
-        agreement = shared_agreement(code, scene.key).look(scene, groups, meeting_budget(scene, held)).agreement
+        agreement = shared_agreement(code, scene.key).look(scene, groups, meeting_budget(scene, meeting)).agreement
         _draw(scene, groups, mine, agreement or GroupAgreement((), 0.0))
 
     live_part()

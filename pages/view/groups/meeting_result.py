@@ -45,14 +45,14 @@ def final_result(scene: Scene, groups: tuple[Group, ...], spend: float) -> Meeti
     job.wait(CLOSING_SECONDS)
     agreement = results.partial_agreement(job, groups)
     values = scene.table.values
-    asked = [name for j, name in enumerate(values) if not all(np.isnan(group.targets[j]) for group in groups)]
+    targeted = [name for j, name in enumerate(values) if not all(np.isnan(group.targets[j]) for group in groups)]
     if agreement is None:
-        return MeetingResult(len(groups), asked=asked)
+        return MeetingResult(len(groups), asked=targeted)
     levels = {
         rule.value: dict(zip(values, map(float, common.solution.levels), strict=True))
         for rule, common in agreement.common.items()
     }
-    return MeetingResult(len(groups), group_text.headline(agreement, PLAIN), levels, asked)
+    return MeetingResult(len(groups), group_text.headline(agreement, PLAIN), levels, targeted)
 
 
 def is_about_open_table(meeting: meetings.Meeting) -> bool:

@@ -98,8 +98,8 @@ def draw_budget(scene: Scene) -> float:
 def _draw_effort(most: float, help_text: str) -> float:
     """Draw the budget as an effort, and return it in nats."""
     steps = [round(BUDGET_STEP * k, 1) for k in range(1, max(round(most / BUDGET_STEP), 2) + 1)]
-    held = float(roster.BUDGET.get() or steps[0])
-    roster.BUDGET.set(min(steps, key=lambda step: abs(step - held)))
+    spend = float(roster.BUDGET.get() or steps[0])
+    roster.BUDGET.set(min(steps, key=lambda step: abs(step - spend)))
     return float(
         st.select_slider(
             "Effort that the common palette may take",

@@ -205,8 +205,8 @@ def draw_roster(scene: Scene) -> None:
 
 def _target_chips(scene: Scene, seated: SeatedGroup) -> list[tuple[int, str]]:
     (group,) = to_groups(scene, [seated])
-    places = np.array([scene.percentile(j, float(target)) for j, target in enumerate(group.targets)])
-    return level_words.target_chips(scene, seated.palette, places)
+    percentiles = np.array([scene.percentile(j, float(target)) for j, target in enumerate(group.targets)])
+    return level_words.target_chips(scene, seated.palette, percentiles)
 
 
 def _on_importance_chosen(index: int) -> None:

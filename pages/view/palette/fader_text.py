@@ -13,8 +13,8 @@ from pages.view.session.live_answer import LiveAnswer
 
 def bar_ends(ends: list[float] | None) -> list[float | None] | None:
     """Return both ends of a bar; None where one of them is not known."""
-    both = [amounts.rounded(end, 2) for end in ends or ()]
-    return both if both and None not in both else None
+    rounded_ends = [amounts.rounded(end, 2) for end in ends or ()]
+    return rounded_ends if rounded_ends and None not in rounded_ends else None
 
 
 def most_text(span: list[float] | None, reliable: float | None, wording: Wording, share: bool = False) -> str:

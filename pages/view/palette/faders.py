@@ -210,13 +210,13 @@ def _fader(live: LiveAnswer, j: int, most: Limits | None) -> dict[str, Any]:
 
 def legend(wording: Wording) -> str:
     """Return what the marks of a fader mean, as markup."""
-    places = wording.pick("", "<span>60 means: better than 60 of 100 of the model's own replies</span>")
+    scale_note = wording.pick("", "<span>60 means: better than 60 of 100 of the model's own replies</span>")
     return (
         '<div class="vp-key vp-desk-key"><span><i class="vp-k-handle"></i>your target</span>'
         '<span><i class="vp-k-needle"></i>what you get, with its margin of error</span>'
         '<span><i class="vp-tick"></i>base model</span>'
         '<span><i class="vp-k-hatch"></i>not possible with your other targets</span>'
-        f'<span><i class="vp-k-guess"></i>estimate while calculating</span>{places}</div>'
+        f'<span><i class="vp-k-guess"></i>estimate while calculating</span>{scale_note}</div>'
     )
 
 

@@ -21,8 +21,8 @@ def draw_people(live: LiveAnswer) -> None:
     _, problem = scorer_cards.labels_of_file()
     if not given and not problem:
         return
-    asked = promised_values(scene.table, live.assessment.targets)
-    reaches = {} if live.levels is None else label_reach(scene.table, scene.oracle, given, live.weights, asked)
+    promised = promised_values(scene.table, live.assessment.targets)
+    reaches = {} if live.levels is None else label_reach(scene.table, scene.oracle, given, live.weights, promised)
     for j, value in enumerate(scene.table.values):
         if value in reaches and (warning := texts.few_labels_sentence(reaches[value], scene.names[j])):
             st.html(markup.note(warning))

@@ -68,26 +68,26 @@ def draw_protections(live: LiveAnswer) -> None:
         several_scorers.draw_scorers(scene, palette.beside.every_scorer)
 
 
-def _draw_change(live: LiveAnswer, asked: AskedColumn, number: int, place: float) -> None:
+def _draw_change(live: LiveAnswer, column: AskedColumn, number: int, place: float) -> None:
     """Draw the form that changes one sentence, and the button that removes it."""
     popover = st.popover("Change", key=f"protection_change_{number}", type="tertiary", on_change="rerun")
     if popover.open:
         with popover:
-            _draw_form(live, str(number), asked, place)
+            _draw_form(live, str(number), column, place)
     st.button(
         "Remove",
         key=f"protection_remove_{number}",
         type="tertiary",
         on_click=_remove,
-        args=(asked.name, protection_faders.sentence(live.scene, asked, place)),
+        args=(column.name, protection_faders.sentence(live.scene, column, place)),
     )
 
 
-def _draw_form(live: LiveAnswer, part: str, asked: AskedColumn | None, place: float) -> None:
+def _draw_form(live: LiveAnswer, part: str, column: AskedColumn | None, place: float) -> None:
     """Draw the form of one sentence: how many replies, no worse than what, on which value, for which prompts."""
     scene = live.scene
     values = scene.table.values[: scene.plain]
-    parts = None if asked is None else asked.parts
+    parts = None if column is None else column.parts
     first = parts.value if parts else next((v for v in values if not live.palette.targets[v].free), values[0])
     wheres: list[Cohort | None] = [None]
     for label in labels_that_divide(scene.table):
@@ -123,11 +123,11 @@ def _draw_form(live: LiveAnswer, part: str, asked: AskedColumn | None, place: fl
             key=WHERE.of(part).name,
         )
         st.form_submit_button(
-            "Add" if asked is None else "Change",
+            "Add" if column is None else "Change",
             type="primary",
             key=f"protect_take_{part}",
             on_click=_take,
-            args=(part, None if asked is None else asked.name),
+            args=(part, None if column is None else column.name),
         )
 
 

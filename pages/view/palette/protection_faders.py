@@ -27,39 +27,41 @@ from pages.view.session.scene import Scene
 def faders(live: LiveAnswer, most: Limits | None) -> list[dict[str, Any]]:
     """Return the data of these faders; the limits ``most`` are known only while no fader moves."""
     aim = live.scene.aim
-    return [] if aim is None else [_fader(live, asked, most) for asked in aim.asked]
+    return [] if aim is None else [_fader(live, requested, most) for requested in aim.asked]
 
 
 def moved(scene: Scene, palette: Palette, name: str, change: dict[str, Any]) -> tuple[Palette, str] | None:
     """Return a palette after a change of one of these faders, and the change in words; None for another fader."""
     aim = scene.aim
-    asked = None if aim is None else next((column for column in aim.asked if column.name == name), None)
-    if aim is None or asked is None:
+    requested = None if aim is None else next((column for column in aim.asked if column.name == name), None)
+    if aim is None or requested is None:
         return None
     percentile = fader_text.number_of(change.get("percentile"))
     if percentile is None or not 0 <= percentile <= 100 or name not in palette.columns:
         return palette, ""
-    if abs(percentile - place(scene, palette, asked)) <= 1e-6:
+    if abs(percentile - place(scene, palette, requested)) <= 1e-6:
         return palette, ""
-    return aim.with_place(palette, name, percentile), sentence(scene, asked, percentile)
+    return aim.with_place(palette, name, percentile), sentence(scene, requested, percentile)
 
 
-def place(scene: Scene, palette: Palette, asked: AskedColumn) -> float:
+def place(scene: Scene, palette: Palette, requested: AskedColumn) -> float:
     """Return the position of a target's fader: replies of 100, or a percentile."""
     targets = palette_state.standardised(scene, palette)
-    j = max(asked.members, key=lambda member: float(targets[member])) if asked.members else None
+    j = max(requested.members, key=lambda member: float(targets[member])) if requested.members else None
     return float("nan") if j is None else scene.percentile(j, float(targets[j]))
 
 
-def sentence(scene: Scene, asked: AskedColumn, percentile: float) -> str:
+def sentence(scene: Scene, requested: AskedColumn, percentile: float) -> str:
     """Return a target as one sentence."""
-    return protections.target_sentence(asked.parts, percentile, scene.names[scene.table.index(asked.parts.value)])
+    return protections.target_sentence(
+        requested.parts, percentile, scene.names[scene.table.index(requested.parts.value)]
+    )
 
 
-def title(scene: Scene, asked: AskedColumn) -> str:
+def title(scene: Scene, requested: AskedColumn) -> str:
     """Return the title of a fader."""
-    value = scene.names[scene.table.index(asked.parts.value)]
-    return sentences.capitalised(protections.column_name(asked.parts, value))
+    value = scene.names[scene.table.index(requested.parts.value)]
+    return sentences.capitalised(protections.column_name(requested.parts, value))
 
 
 def with_place(scene: Scene, palette: Palette, j: int, percentile: float) -> Palette:
@@ -80,38 +82,38 @@ def shown(live: LiveAnswer, texts: Sequence[Shown]) -> list[Shown]:
     aim = live.scene.aim
     if aim is None:
         return list(texts)
-    positions = set(range(aim.plain)) | {live_answer.lowest(live, asked.members) for asked in aim.asked}
+    positions = set(range(aim.plain)) | {live_answer.lowest(live, requested.members) for requested in aim.asked}
     return [text for text in texts if text.value in positions]
 
 
-def _fader(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> dict[str, Any]:
+def _fader(live: LiveAnswer, requested: AskedColumn, most: Limits | None) -> dict[str, Any]:
     scene, wording = live.scene, live.wording
-    share = asked.parts.kind is ColumnKind.SHARE
+    share = requested.parts.kind is ColumnKind.SHARE
     near = live.assessment.solution is None
-    lowest = live_answer.lowest(live, asked.members)
-    weakest = min(asked.members, key=lambda j: scene.percentile(j, 0.0))
+    lowest = live_answer.lowest(live, requested.members)
+    weakest = min(requested.members, key=lambda j: scene.percentile(j, 0.0))
     base = scene.percentile(weakest, 0.0)
     level = None if live.levels is None else scene.percentile(lowest, float(live.levels[lowest]))
     shown = None if level is None else verdict.shown_percentile(level, near)
     error = None
     if live.errors is not None and live.levels is not None:
         error = [scene.percentile(lowest, float(live.levels[lowest] + s * live.errors[lowest])) for s in (-1, 1)]
-    span, reliable = _ends(live, asked, most)
+    span, reliable = _ends(live, requested, most)
     top = fader_text.most_text(span, reliable, wording, share)
-    where = "" if len(asked.members) == 1 else f" (the lowest: {_cohort(scene, lowest)})"
+    where = "" if len(requested.members) == 1 else f" (the lowest: {_cohort(scene, lowest)})"
     parts = [f"base model {wording.level(base, share=share)}"]
     if shown is not None:
         parts.append(f"{'the nearest palette gives' if near else 'you get'} {wording.level(shown, share=share)}{where}")
     parts.append(f"at most {top}" if top else "the others conflict")
-    now = place(scene, live.palette, asked)
-    spoken = [sentence(scene, asked, now), f"Base model {wording.level(base, share=share)}."]
+    now = place(scene, live.palette, requested)
+    spoken = [sentence(scene, requested, now), f"Base model {wording.level(base, share=share)}."]
     if shown is not None:
         spoken.append(f"The palette gives {wording.level(shown, share=share)}{where}.")
     return {
-        "name": asked.name,
-        "title": title(scene, asked),
-        "card": sentence(scene, asked, now),
-        "colour": scene.colour(scene.table.index(asked.parts.value)),
+        "name": requested.name,
+        "title": title(scene, requested),
+        "card": sentence(scene, requested, now),
+        "colour": scene.colour(scene.table.index(requested.parts.value)),
         "constant": False,
         "protection": True,
         "share": share,
@@ -126,20 +128,23 @@ def _fader(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> dict[st
         "near": near,
         "error": fader_text.bar_ends(error),
         "range": fader_text.bar_ends(span),
-        "ever": [max(scene.ranges[j][0] for j in asked.members), min(scene.ranges[j][1] for j in asked.members)],
+        "ever": [
+            max(scene.ranges[j][0] for j in requested.members),
+            min(scene.ranges[j][1] for j in requested.members),
+        ],
         "said": ", ".join(parts),
         "spoken": " ".join(spoken),
     }
 
 
-def _ends(live: LiveAnswer, asked: AskedColumn, most: Limits | None) -> tuple[list[float] | None, float | None]:
+def _ends(live: LiveAnswer, requested: AskedColumn, most: Limits | None) -> tuple[list[float] | None, float | None]:
     """Return the lowest and the highest position that every column can reach, and the highest that is reliable."""
-    members, scene = list(asked.members), live.scene
+    members, scene = list(requested.members), live.scene
     ends = (live.reach if most is None else most).ranges[members]
     span = None
     if not np.isnan(ends).any():
-        both = [[scene.percentile(j, float(end)) for end in pair] for j, pair in zip(members, ends, strict=True)]
-        span = [max(low for low, _ in both), min(high for _, high in both)]
+        member_ends = [[scene.percentile(j, float(end)) for end in pair] for j, pair in zip(members, ends, strict=True)]
+        span = [max(low for low, _ in member_ends), min(high for _, high in member_ends)]
     if most is None:
         return span, None
     return span, min(scene.percentile(j, float(most.reliable[j])) for j in members)

@@ -20,17 +20,17 @@ VALUE: Key[str] = Key("scorers_value", "")
 SCORERS: Key[list[str]] = Key("scorers_chosen", [])
 
 
-def draw_scorers(scene: Scene, asked: tuple[str, ...]) -> None:
+def draw_scorers(scene: Scene, targeted: tuple[str, ...]) -> None:
     """Draw the targets that hold for several scorers, and the form that adds one.
 
     Args:
         scene: of the table.
-        asked: as :attr:`map_core.palettes.beside.Beside.every_scorer` has it.
+        targeted: as :attr:`map_core.palettes.beside.Beside.every_scorer` has it.
     """
     values = scene.table.values[: scene.plain]
     if len(values) < 2:
         return
-    for number, text in enumerate(asked):
+    for number, text in enumerate(targeted):
         with st.container(horizontal=True, vertical_alignment="center", key=f"scorers_{number}"):
             st.text(_sentence(scene, text), width="stretch")
             st.button("Remove", key=f"scorers_remove_{number}", type="tertiary", on_click=_remove, args=(scene, text))

@@ -157,9 +157,9 @@ def _on_pressed() -> None:
             kept = replace(palette.targets[name], level=None, free=False, keep=True)
             palette_state.apply(palette.with_target(name, kept), f"Keep {scene.names[number]} as it is.")
     elif pressed.startswith("way "):
-        if (held := REPAIRS.get()) is None:
+        if (stored := REPAIRS.get()) is None:
             return
-        targets, repaired = held
+        targets, repaired = stored
         scene, palette = palette_state.current_counted()
         number = int(pressed.removeprefix("way "))
         # The palette may have changed since the repairs were computed, which makes them invalid.

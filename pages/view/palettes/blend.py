@@ -136,7 +136,7 @@ def _draw_mixture(mixed: AssessedPalette, a: BlendEnd, b: BlendEnd, share: int) 
         )
 
 
-def _draw_chart(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd], share: int) -> None:
+def _draw_chart(job: Job, mixed: AssessedPalette, two_ends: tuple[BlendEnd, BlendEnd], share: int) -> None:
     interpolation: Interpolation | None = background.draw_state(
         job, "The blends could not be computed", "Computing the blends."
     )
@@ -150,7 +150,7 @@ def _draw_chart(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd
         blend(interpolation, units, values, share / 100, scene.theme),
         key="blend_chart",
         config=theme.CONFIG,
-        alt=f"Levels and cost on the way from {both[0].name} to {both[1].name}. The same in words below.",
+        alt=f"Levels and cost on the way from {two_ends[0].name} to {two_ends[1].name}. The same in words below.",
     )
     st.html(
         markup.note(
@@ -158,6 +158,6 @@ def _draw_chart(job: Job, mixed: AssessedPalette, both: tuple[BlendEnd, BlendEnd
         )
     )
     with st.expander("In words"):
-        for sentence in summary(interpolation, units, values, (both[0].name, both[1].name)):
+        for sentence in summary(interpolation, units, values, (two_ends[0].name, two_ends[1].name)):
             st.text(sentence)
     draw_download(blends_csv(interpolation, scene.oracle), "palettes-blend", "blend_csv")

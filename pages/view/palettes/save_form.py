@@ -142,18 +142,18 @@ def _opened_palette(database: Database) -> SavedPalette | None:
 def _draw_question(database: Database) -> None:
     """Ask, where a saved palette already has the name, whether to save a version of that one or another palette."""
     name = TAKEN_NAME.get()
-    taken = palettes.named(database, name) if name else None
-    if taken is None:
+    existing = palettes.named(database, name) if name else None
+    if existing is None:
         return
     with st.container(border=True, key="save_question"):
-        st.html(markup.note(f"There is already a saved palette called {taken.name}. Nothing is saved yet."))
+        st.html(markup.note(f"There is already a saved palette called {existing.name}. Nothing is saved yet."))
         with st.container(horizontal=True, gap="small", key="save_answers"):
             st.button(
-                f"Save as version {taken.version + 1} of it",
+                f"Save as version {existing.version + 1} of it",
                 key="save_over",
                 icon=":material/history:",
                 on_click=_save_over,
-                args=(database, taken),
+                args=(database, existing),
             )
             st.button(
                 f"Save as {markup.plain(palettes.free_name(database, name))}",
@@ -199,13 +199,13 @@ def _save_new(database: Database, name: str) -> None:
     _empty_form()
 
 
-def _save_over(database: Database, taken: SavedPalette) -> None:
+def _save_over(database: Database, existing: SavedPalette) -> None:
     """Save the current palette as the next version of the one with the typed name."""
     TAKEN_NAME.pop()
     history = palette_state.history()
     try:
-        saved = palettes.update(database, taken.id, history.now, history.steps[history.position].what)
-        palettes.rename(database, taken.id, taken.name, COLOUR.get() or None, NOTE.get() or None)
+        saved = palettes.update(database, existing.id, history.now, history.steps[history.position].what)
+        palettes.rename(database, existing.id, existing.name, COLOUR.get() or None, NOTE.get() or None)
     except PaletteError as error:
         set_message(page_words.of(error))
         return

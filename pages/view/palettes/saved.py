@@ -136,8 +136,8 @@ def _draw_row(database: Database, saved: SavedPalette, assessed: AssessedPalette
         st.html(
             markup.chips(shared.target_chips(assessed), assessed.scene.theme) or markup.note("No value has a target.")
         )
-        if asked := palette_state.asked_beyond_averages(saved.palette):
-            st.html(markup.note(" ".join(asked)))
+        if demands := palette_state.asked_beyond_averages(saved.palette):
+            st.html(markup.note(" ".join(demands)))
     if saved.note:
         st.text(saved.note)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"saved_buttons_{saved.id}"):

@@ -63,8 +63,8 @@ def draw_palette_line(
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="palette_line"):
         draw_verdict_badge(assessment.verdict)
         wording = wordings.current()
-        places = np.array([scene.percentile(j, float(assessment.targets[j])) for j in range(scene.plain)])
-        targets = level_words.target_chips(scene, palette_state.history().now, places)
+        percentiles = np.array([scene.percentile(j, float(assessment.targets[j])) for j in range(scene.plain)])
+        targets = level_words.target_chips(scene, palette_state.history().now, percentiles)
         st.html(
             markup.chips(targets, scene.theme) if targets else markup.note("no value has a target"), width="content"
         )
@@ -81,5 +81,5 @@ def draw_beyond_averages(counted: bool) -> None:
     """Draw what this viewer's palette asks for beyond averages, or that this page does not count it."""
     palette = palette_state.history().now
     if palette.asks_beyond_averages:
-        asked = palette_state.asked_beyond_averages(palette)
-        st.html(markup.note(" ".join(asked) if counted else uncounted_targets(asked)))
+        demands = palette_state.asked_beyond_averages(palette)
+        st.html(markup.note(" ".join(demands) if counted else uncounted_targets(demands)))

@@ -98,12 +98,12 @@ def current_answer(scene: Scene, palette: Palette, moving: bool = False) -> Live
         palette: of this viewer.
         moving: a fader is being dragged, as in :func:`compute_answer`.
     """
-    held, wording = LIVE.get(), wordings.current()
-    same = held is not None and held.scene is scene and held.palette == palette and held.wording == wording
-    if held is not None and same and (moving or not held.hasty):
-        return held
+    last, wording = LIVE.get(), wordings.current()
+    same = last is not None and last.scene is scene and last.palette == palette and last.wording == wording
+    if last is not None and same and (moving or not last.hasty):
+        return last
     assessment = None if moving else palette_state.current_assessment(scene, palette)
-    live = compute_answer(scene, palette, held, moving, assessment, wording)
+    live = compute_answer(scene, palette, last, moving, assessment, wording)
     LIVE.set(live)
     return live
 
@@ -111,7 +111,7 @@ def current_answer(scene: Scene, palette: Palette, moving: bool = False) -> Live
 def compute_answer(
     scene: Scene,
     palette: Palette,
-    held: LiveAnswer | None,
+    last: LiveAnswer | None,
     moving: bool = False,
     assessment: Assessment | None = None,
     wording: Wording | None = None,
@@ -121,15 +121,15 @@ def compute_answer(
     Args:
         scene: the table.
         palette: to answer.
-        held: the previous answer.
+        last: the previous answer.
         moving: a fader is being dragged. Verdict, weights and levels are exact all the same; ranges, and the nearest
             palette of one that is out of reach, are those of the previous answer.
         assessment: the verdict with the nearest palette, where it is known.
         wording: of the answer; that of the previous one by default, else with numbers.
     """
-    wording = wording or (held.wording if held is not None else NUMBERS)
-    held = held if held is not None and _have_same_columns(held.scene, scene) else None
-    previous = held if moving and held is not None and held.scene is scene else None
+    wording = wording or (last.wording if last is not None else NUMBERS)
+    last = last if last is not None and _have_same_columns(last.scene, scene) else None
+    previous = last if moving and last is not None and last.scene is scene else None
     if assessment is None:
         locked = palette_state.locked(scene, palette)
         assessment = scene.assess(palette_state.standardised(scene, palette), locked, closest=previous is None)
@@ -141,7 +141,7 @@ def compute_answer(
         if solution is None and assessment.nearest is None and previous.assessment.solution is None:
             assessment = replace(assessment, nearest=previous.assessment.nearest)
     else:
-        ranges = smoothed_ranges(scene.oracle, assessment.targets, held.reach if held else None)
+        ranges = smoothed_ranges(scene.oracle, assessment.targets, last.reach if last else None)
         when = time.monotonic()
     text = verdict.verdict_text(
         assessment,

@@ -94,9 +94,9 @@ class History:
 
 def history() -> History:
     """Return the history of this viewer, which :func:`current` has started."""
-    held = HISTORY.get()
-    assert held is not None, "the page has called current()"
-    return held
+    stored = HISTORY.get()
+    assert stored is not None, "the page has called current()"
+    return stored
 
 
 def current(address: bool = True) -> tuple[Scene, Palette]:
@@ -105,20 +105,20 @@ def current(address: bool = True) -> tuple[Scene, Palette]:
     Args:
         address: write the palette into the address; not at every move of a fader, because browsers limit that.
     """
-    held = HISTORY.get()
-    scene = scenes.load(held.now.use_case if held else ALL)
-    if held is not None and set(held.now.targets) != set(scene.table.values):
-        held = _adapt_to_table(scene, held)
-    if held is None:
+    stored = HISTORY.get()
+    scene = scenes.load(stored.now.use_case if stored else ALL)
+    if stored is not None and set(stored.now.targets) != set(scene.table.values):
+        stored = _adapt_to_table(scene, stored)
+    if stored is None:
         palette, change = _palette_of_address(scene)
         scene = scenes.load(palette.use_case)
         if not palette.targets:
             palette = initial_palette(scene)
-        held = History((HistoryStep(palette, change, datetime.now(UTC)),), 0)
-        HISTORY.set(held)
+        stored = History((HistoryStep(palette, change, datetime.now(UTC)),), 0)
+        HISTORY.set(stored)
     if address:
-        write_address(held.now)
-    return scene, held.now
+        write_address(stored.now)
+    return scene, stored.now
 
 
 def current_counted(address: bool = True) -> tuple[Scene, Palette]:
@@ -136,9 +136,9 @@ def asked_beyond_averages(palette: Palette) -> list[str]:
     return [*asked, *(f"Not counted: {problem}" for problem in scene.problems)]
 
 
-def _adapt_to_table(scene: Scene, held: History) -> History | None:
+def _adapt_to_table(scene: Scene, stored: History) -> History | None:
     """Return the history after custom values were added or removed; None where the table is a different one."""
-    values, now = scene.table.values, held.now.targets
+    values, now = scene.table.values, stored.now.targets
     if not set(now) & set(values):
         return None
     missing = [name for name, target in now.items() if name not in values and not target.free]
@@ -150,9 +150,9 @@ def _adapt_to_table(scene: Scene, held: History) -> History | None:
         replace(
             step, palette=replace(step.palette, targets={name: step.palette.targets.get(name, free) for name in values})
         )
-        for step in held.steps
+        for step in stored.steps
     )
-    adapted = replace(held, steps=steps)
+    adapted = replace(stored, steps=steps)
     HISTORY.set(adapted)
     return adapted
 
@@ -282,10 +282,10 @@ def offers_undo(seconds: float = math.inf) -> bool:
     Args:
         seconds: after which undo is not offered any more.
     """
-    held = history()
-    if held.position == 0 or TAKEN.get() != TakenStep(held.position, OPEN_PAGE.get()):
+    stored = history()
+    if stored.position == 0 or TAKEN.get() != TakenStep(stored.position, OPEN_PAGE.get()):
         return False
-    return (datetime.now(UTC) - held.steps[held.position].when).total_seconds() < seconds
+    return (datetime.now(UTC) - stored.steps[stored.position].when).total_seconds() < seconds
 
 
 def undo() -> None:
@@ -300,9 +300,9 @@ def redo() -> None:
 
 def go_to(position: int) -> None:
     """Make a step the current one; do nothing where there is no such step."""
-    held = history()
-    if 0 <= position < len(held.steps):
-        HISTORY.set(replace(held, position=position))
+    stored = history()
+    if 0 <= position < len(stored.steps):
+        HISTORY.set(replace(stored, position=position))
 
 
 def draw_undo_line(seconds: float = math.inf) -> None:
@@ -310,10 +310,10 @@ def draw_undo_line(seconds: float = math.inf) -> None:
 
     The style sheet keeps it in view while the page is scrolled, because the button that was pressed may be far below.
     """
-    held = history()
+    stored = history()
     if offers_undo(seconds):
         with st.container(horizontal=True, vertical_alignment="center", key="taken"):
-            st.caption(markup.plain(step_text(held.steps[held.position])), width="content")
+            st.caption(markup.plain(step_text(stored.steps[stored.position])), width="content")
             st.button("Undo", key="undo", icon=":material/undo:", type="tertiary", on_click=undo)
 
 
@@ -326,9 +326,9 @@ def current_assessment(scene: Scene, palette: Palette) -> Assessment:
     """Return the assessment of this viewer's palette, from the session where nothing changed."""
     targets, fixed = standardised(scene, palette), locked(scene, palette)
     key = (scene.key, targets.tobytes(), fixed.tobytes())
-    held = ASSESSMENT.get()
-    if held and held[0] == key:
-        return held[1]
+    stored = ASSESSMENT.get()
+    if stored and stored[0] == key:
+        return stored[1]
     assessment = scene.assess(targets, fixed)
     ASSESSMENT.set((key, assessment))
     return assessment

@@ -209,8 +209,8 @@ def address(values: Collection[str] = ()) -> dict[str, str | list[str]]:
     parameters: dict[str, str | list[str]] = {"value_link": links} if links else {}
     if not (name := chosen_table()):
         return parameters
-    held = catalog.access_of(name)
-    link = TABLE_LINK.get() or (held.link if account.tables().may(Action.SHARE, name) else "")
+    access = catalog.access_of(name)
+    link = TABLE_LINK.get() or (access.link if account.tables().may(Action.SHARE, name) else "")
     return {"table": name} | ({"table_link": link} if link else {}) | parameters
 
 
@@ -306,13 +306,13 @@ def value_cards(metadata: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     A value in a table that names no scorer has no card, even if its name is that of one here. A scorer of the same
     version as here is described as it is here, because a table keeps the words of the day on which it was made.
     """
-    ours = {name: card.as_dict() for name, card in cards().items()}
+    built_in_cards = {name: card.as_dict() for name, card in cards().items()}
     scorers = metadata.get("scorers") or ()
-    return {str(scorer["name"]): _described(dict(scorer), ours) for scorer in scorers if "name" in scorer}
+    return {str(scorer["name"]): _described(dict(scorer), built_in_cards) for scorer in scorers if "name" in scorer}
 
 
-def _described(entry: dict[str, Any], ours: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    card = ours.get(entry["name"], {})
+def _described(entry: dict[str, Any], built_in_cards: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    card = built_in_cards.get(entry["name"], {})
     version = str(entry.get("version", "")).partition("/")[0]  # what follows is the embedder
     same = version == card.get("version") and entry.get("family", BUILT_IN) == BUILT_IN
     return card | entry | ({part: card[part] for part in DESCRIBED} if same else {})

@@ -126,8 +126,8 @@ class ReportRequest:
 
     def key(self, wanted: ReportOptions = EVERYTHING) -> Hashable:
         """Return a key of the report's content: equal keys mean equal reports."""
-        asked = json.dumps([self.palette.as_dict(), self.choices], sort_keys=True)
-        content = hashlib.sha256(f"{asked} {self._labels(wanted)!r}".encode()).hexdigest()
+        request_json = json.dumps([self.palette.as_dict(), self.choices], sort_keys=True)
+        content = hashlib.sha256(f"{request_json} {self._labels(wanted)!r}".encode()).hexdigest()
         study = reports.study_version(self.path) if wanted.figures else None
         return self.scene.key, content, study, self.name, self.link, wanted
 

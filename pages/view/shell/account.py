@@ -137,26 +137,26 @@ def chosen_visibility(key: Key[str]) -> Visibility:
 
 
 def draw_sharing(
-    name: str, held: Visibility, share: Callable[[Visibility], None], linkable: bool = True, link: str = ""
+    name: str, visibility: Visibility, share: Callable[[Visibility], None], linkable: bool = True, link: str = ""
 ) -> None:
     """Draw, for the owner of something, the choice of who else sees it.
 
     Args:
         name: distinguishes the keys of the widgets.
-        held: who sees it now.
+        visibility: who sees it now.
         share: called with the choice.
         linkable: whether it can be shared by link.
         link: the address to hand on; "" while it is not shared by link.
     """
     choices = [choice for choice in CHOICES if linkable or choice is not Visibility.LINK]
-    with st.popover(CHOICES[held], icon=_ICONS[held], type="tertiary", key=f"sharing_{name}"):
+    with st.popover(CHOICES[visibility], icon=_ICONS[visibility], type="tertiary", key=f"sharing_{name}"):
         for choice in choices:
             st.button(
                 f"{CHOICES[choice]} sees it" if choice is not Visibility.PRIVATE else "Only I see it",
                 key=f"sharing_{choice.value}_{name}",
                 icon=_ICONS[choice],
                 type="tertiary",
-                disabled=choice is held,
+                disabled=choice is visibility,
                 on_click=share,
                 args=(choice,),
             )

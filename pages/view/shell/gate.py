@@ -116,8 +116,8 @@ class Gate:
 
     async def _begin(self, request: HTTPConnection, send: Send, receive: Receive) -> None:
         """Redirect a browser to the login of the provider that it names."""
-        asked, offered = request.query_params.get("provider", ""), login_providers.providers()
-        name = asked if asked in offered else next(iter(offered), "")
+        requested, offered = request.query_params.get("provider", ""), login_providers.providers()
+        name = requested if requested in offered else next(iter(offered), "")
         try:
             validate_auth_credentials(name or "default")
             answer: Response = RedirectResponse(generate_login_redirect_url(name or "default"), 303)
@@ -213,10 +213,10 @@ class _Answer:
         return {name: morsel.value for name, morsel in held.items()}
 
 
-def _callback_refusal(request: HTTPConnection, held: list[BaseException]) -> AccessRefusal:
+def _callback_refusal(request: HTTPConnection, failures: list[BaseException]) -> AccessRefusal:
     """Return the refusal where a provider sent a browser back without a login."""
-    if held:
-        return login_failure(held[-1])
+    if failures:
+        return login_failure(failures[-1])
     if "error" in request.query_params:
         # Errors caused by the person; others come from the settings. RFC 6749, 4.1.2.1; OpenID Connect Core, 3.1.2.6.
         own = ("access_denied", "login_required", "interaction_required", "consent_required")

@@ -67,15 +67,15 @@ def draw_outcomes(check: Mapping[str, Any], words: LevelWords) -> None:
             st.html(markup.note(outcome.sentence), width="content")
 
 
-def draw_levels(evidence: Mapping[str, Any], asked: Mapping[str, float], words: LevelWords) -> None:
+def draw_levels(evidence: Mapping[str, Any], targets: Mapping[str, float], words: LevelWords) -> None:
     """Draw the level of every value, also of those without a target, and the distance.
 
     Args:
         evidence: a check, or an estimate from weighted replies of the base model.
-        asked: targets by value, in reward units.
+        targets: by value, in reward units.
         words: how levels are worded.
     """
-    head, rows = level_rows(evidence.get("values") or evidence["levels"], asked, words)
+    head, rows = level_rows(evidence.get("values") or evidence["levels"], targets, words)
     st.html(markup.note(scale_sentence(words)))
     st.html(markup.levels_table(head, [(-1, row) for row in rows]))
     st.html(markup.note(distance_sentence(evidence["kl"], evidence["kl_forecast"], words.wording)))

@@ -162,8 +162,8 @@ def prompts_sentence(prompts: Sequence[Prompt]) -> str:
         )
     if len(times := {prompt.weight for prompt in prompts}) > 1:
         sentence += f"; they count {amounts.significant(min(times))} to {amounts.significant(max(times))} times"
-    if held := sum(prompt.held_out for prompt in prompts):
-        sentence += f"; {held} held out for checking"
+    if held_out := sum(prompt.held_out for prompt in prompts):
+        sentence += f"; {held_out} held out for checking"
     return f"{sentence}."
 
 

@@ -85,13 +85,13 @@ def _draw_row(table: TableEntry, name: str, looked_at: bool) -> None:
 
 def _draw_access(name: str) -> None:
     """Draw the owner of a table, or for the owner the choice of who else sees it."""
-    held = catalog.access_of(name)
-    if held.owner and account.tables().may(Action.SHARE, name):
-        query = urlencode({"table": name, "table_link": held.link})
-        link = f"{share.app_address()}?{query}" if held.link else ""
-        account.draw_sharing(f"table_{name}", held.visibility, partial(_share, name), link=link)
-    elif held.owner:
-        st.html(markup.note(f"Of {held.owner_name}."), width="content")
+    access = catalog.access_of(name)
+    if access.owner and account.tables().may(Action.SHARE, name):
+        query = urlencode({"table": name, "table_link": access.link})
+        link = f"{share.app_address()}?{query}" if access.link else ""
+        account.draw_sharing(f"table_{name}", access.visibility, partial(_share, name), link=link)
+    elif access.owner:
+        st.html(markup.note(f"Of {access.owner_name}."), width="content")
 
 
 def _share(name: str, visibility: Visibility) -> None:

@@ -71,25 +71,25 @@ def draw_import_form() -> None:
     table_markup.draw_message()
     if account.draw_refusal(Kind.TABLE):
         return
-    held = UPLOAD.get()
-    if held is None or not held.path.is_file():
+    current = UPLOAD.get()
+    if current is None or not current.path.is_file():
         _draw_upload()
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="upload_head"):
-        st.html(table_markup.title(held.name, amounts.byte_size(held.path.stat().st_size)), width="content")
+        st.html(table_markup.title(current.name, amounts.byte_size(current.path.stat().st_size)), width="content")
         st.button("Another file", key="upload_other", icon=":material/close:", type="tertiary", on_click=_discard)
     try:
-        preview = _preview(str(held.path), held.path.stat().st_mtime)
+        preview = _preview(str(current.path), current.path.stat().st_mtime)
     except InputError as error:
-        st.text(_without_path(page_words.of(error), held))
+        st.text(_without_path(page_words.of(error), current))
         return
-    _draw_columns(held, preview)
+    _draw_columns(current, preview)
 
 
-def _without_path(text: str, held: Upload) -> str:
+def _without_path(text: str, current: Upload) -> str:
     """Return a message with the viewer's file name in place of the path on this machine."""
-    text = text.replace(str(held.path), held.name)
-    return text.replace(str(held.path.with_suffix("")), Path(held.name).stem)
+    text = text.replace(str(current.path), current.name)
+    return text.replace(str(current.path.with_suffix("")), Path(current.name).stem)
 
 
 def _draw_upload() -> None:
@@ -157,9 +157,9 @@ def hold_upload(path: Path, name: str) -> None:
 
 
 def _discard() -> None:
-    held = UPLOAD.pop()
-    if held is not None and not held.stays:
-        held.path.unlink(missing_ok=True)
+    current = UPLOAD.pop()
+    if current is not None and not current.stays:
+        current.path.unlink(missing_ok=True)
 
 
 def _uploads_folder() -> Path:
@@ -183,7 +183,7 @@ def _preview(path: str, modified: float) -> Preview:
     return preview_apart(Path(path))
 
 
-def _draw_columns(held: Upload, preview: Preview) -> None:
+def _draw_columns(current: Upload, preview: Preview) -> None:
     """Draw the first rows of the file, the role of each column, and the name of the table."""
     if preview.mapping:
         st.html(markup.note(f"{preview.mapping} So its rows become these:"))
@@ -196,7 +196,7 @@ def _draw_columns(held: Upload, preview: Preview) -> None:
         choice = None
     else:
         choice = _draw_roles(preview)
-    st.text_input("Name of the table", _free_name(held.name), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name)
+    st.text_input("Name of the table", _free_name(current.name), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name)
     account.draw_visibility(WHO_SEES)
     missing = choice is not None and not (choice.prompt and choice.reply and choice.values)
     st.button(
@@ -205,7 +205,7 @@ def _draw_columns(held: Upload, preview: Preview) -> None:
         type="primary",
         icon=":material/table_chart:",
         on_click=_make,
-        args=(held, choice),
+        args=(current, choice),
         disabled=missing,
     )
     if missing:
@@ -219,8 +219,10 @@ def _draw_roles(preview: Preview) -> ColumnChoice:
         options = [NONE, *preview.columns]
         index = options.index(guessed) if guessed else 0
         # By index, because a column may have any name, also that of NONE.
-        taken = st.selectbox(label, range(len(options)), index, format_func=lambda n: options[n], key=key, help=help_)
-        return options[taken] if taken else ""
+        choice_index = st.selectbox(
+            label, range(len(options)), index, format_func=lambda n: options[n], key=key, help=help_
+        )
+        return options[choice_index] if choice_index else ""
 
     with st.container(horizontal=True, gap="medium", key="upload_columns"):
         prompt = pick("Prompts", guess.prompt, "upload_prompt", "What the model was asked.")
@@ -275,12 +277,12 @@ def _draw_roles(preview: Preview) -> ColumnChoice:
     )
 
 
-def _make(held: Upload, choice: ColumnChoice | None) -> None:
+def _make(current: Upload, choice: ColumnChoice | None) -> None:
     """Start a process that reads the file."""
     name = str(NAME.get())
-    file = f"input{_suffix(held.path.name)}"
-    arguments = ["import", str(held.path) if held.stays else f"{{folder}}/{file}", "--out", "{out}"]
-    arguments += ["--progress-file", "{progress}", f"--name={held.name}"]
+    file = f"input{_suffix(current.path.name)}"
+    arguments = ["import", str(current.path) if current.stays else f"{{folder}}/{file}", "--out", "{out}"]
+    arguments += ["--progress-file", "{progress}", f"--name={current.name}"]
     arguments += [f"--most-memory={IMPORT_MEMORY.value}", f"--most-seconds={IMPORT_SECONDS.value}"]
     if choice is not None:
         arguments += [f"--prompt-column={choice.prompt}", f"--reply-column={choice.reply}"]
@@ -289,11 +291,11 @@ def _make(held: Upload, choice: ColumnChoice | None) -> None:
         arguments += [f"--weight-column={choice.weight}", f"--system-column={choice.system}"]
         arguments += [f"--prompt-id-column={choice.prompt_id}"]
         arguments += [f"--value={value}" for value in choice.values or ()]
-    about = {"file": held.name} if held.stays else {"file": held.name, "input": file}
+    about = {"file": current.name} if current.stays else {"file": current.name, "input": file}
     try:
-        inputs: dict[str, bytes | Path] = {} if held.stays else {file: held.path}
-        seen = account.chosen_visibility(WHO_SEES)
-        account.tables().start(name, "import", arguments, about, inputs, visit=viewer_id(), visibility=seen)
+        inputs: dict[str, bytes | Path] = {} if current.stays else {file: current.path}
+        visibility = account.chosen_visibility(WHO_SEES)
+        account.tables().start(name, "import", arguments, about, inputs, visit=viewer_id(), visibility=visibility)
     except InputError as error:
         table_markup.set_message(page_words.of(error))
         return

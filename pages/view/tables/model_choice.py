@@ -130,12 +130,12 @@ def _installed() -> list[str]:
 
 def _checked_model(name: str) -> ProbedModel | str:
     """Return the result of checking a model, or the problem; from the session until it is checked again."""
-    held = CHECKED.get()
-    if held is None or held[0] != name:
+    known = CHECKED.get()
+    if known is None or known[0] != name:
         with st.spinner("Checking the model"):
-            held = (name, _check_model(name))
-            CHECKED.set(held)
-    checked: ProbedModel | str = held[1]
+            known = (name, _check_model(name))
+            CHECKED.set(known)
+    checked: ProbedModel | str = known[1]
     return checked
 
 

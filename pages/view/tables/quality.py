@@ -127,22 +127,22 @@ def _draw_use_cases(scene: Scene) -> None:
     """Draw how many prompts each use case has, how often they count, and how many are held out."""
     table = scenes.load(scenes.ALL).table
     cases = np.array(table.use_cases)
-    weights, held = table.weights, table.held_out
+    weights, held_out = table.weights, table.held_out
     counted = np.ones(len(cases)) if table.prompt_weights is None else table.prompt_weights
-    if len(table.use_case_names) < 2 and not weights.size and not held.any():
+    if len(table.use_case_names) < 2 and not weights.size and not held_out.any():
         return
     st.header("Prompts by use case")
     header, rows = ["Use case", "prompts"], []
     header += ["share of use"] if weights.size else []
-    header += ["held out"] if held.any() else []
+    header += ["held out"] if held_out.any() else []
     for name in table.use_case_names:
         own = cases == name
         cells = [name, f"{int(own.sum()):,}"]
         cells += [amounts.percent(counted[own].sum() / counted.sum())] if weights.size else []
-        cells += [f"{int(held[own].sum()):,}"] if held.any() else []
+        cells += [f"{int(held_out[own].sum()):,}"] if held_out.any() else []
         rows.append((-1, cells))
     st.html(markup.levels_table(header, rows, wide=True))
-    if held.any():
+    if held_out.any():
         st.html(markup.note("Prompts that are held out are used only to check what was promised."))
 
 

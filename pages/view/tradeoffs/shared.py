@@ -166,8 +166,8 @@ def pick_value(label: str, current: CurrentPalette, first: int, key: str) -> int
 
 def pick_axis(label: str, current: CurrentPalette, first: int, key: Key[int | None]) -> int:
     """Draw the choice of one axis, which a click elsewhere may also set; the address keeps both axes as a pair."""
-    held = key.get_or_set(first)  # and not as an index, because a click may have set it already
-    if held is None or held >= current.plain:  # a custom value is no longer offered
+    stored = key.get_or_set(first)  # and not as an index, because a click may have set it already
+    if stored is None or stored >= current.plain:  # a custom value is no longer offered
         key.set(first)
     return int(
         st.selectbox(

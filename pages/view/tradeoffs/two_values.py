@@ -103,9 +103,9 @@ def _draw(job: Job, current: CurrentPalette, pair: tuple[int, int], unit: Unit, 
         point = None
         if frontier is not None and clicked is not None and len(clicked) == 2:
             contour, direction = plane.clicked_point(frontier, clicked)
-            both = f"{names[pair[0]]} and {names[pair[1]]}"
+            pair_name = f"{names[pair[0]]} and {names[pair[1]]}"
             budget = "at the limit" if math.isinf(contour.budget) else NUMBERS.at_budget(contour.budget, start=False)
-            caption = f"A point of the frontier of {both} {budget}."
+            caption = f"A point of the frontier of {pair_name} {budget}."
             point = what_if.contour_point(current, caption, pair, contour, direction)
         what_if.draw_panel(current, "two", point, HOW)
     what_if.draw_replies(current, "two", point)

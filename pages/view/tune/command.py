@@ -44,25 +44,25 @@ class TuneCommand:
     about: Mapping[str, Any]
 
 
-def asked_levels(asked: AssessedPalette) -> dict[str, float]:
+def asked_levels(assessed: AssessedPalette) -> dict[str, float]:
     """Return the targets by value, in reward units; those of the nearest palette where this one is out of reach."""
-    assessment = asked.assessment
+    assessment = assessed.assessment
     targets = assessment.targets
     if assessment.verdict is Verdict.OUT_OF_REACH and assessment.nearest is not None:
         targets = assessment.nearest.targets
-        if asked.counted.aim is not None:
-            targets = asked.counted.aim.with_scorers(targets)
-    targets = targets[: asked.scene.plain]  # columns for what is asked beyond averages come after the values
-    levels = asked.scene.oracle.rewards_at(targets)
-    table = asked.scene.table
+        if assessed.counted.aim is not None:
+            targets = assessed.counted.aim.with_scorers(targets)
+    targets = targets[: assessed.scene.plain]  # columns for what is asked beyond averages come after the values
+    levels = assessed.scene.oracle.rewards_at(targets)
+    table = assessed.scene.table
     return {table.values[j]: float(levels[j]) for j in map(int, np.flatnonzero(~np.isnan(targets)))}
 
 
-def refusal(asked: AssessedPalette) -> str:
+def refusal(assessed: AssessedPalette) -> str:
     """Return why no model can be tuned to a palette, in a sentence; "" where one can."""
-    if not asked_levels(asked) and not asked.palette.asks_beyond_averages:
+    if not asked_levels(assessed) and not assessed.palette.asks_beyond_averages:
         return "No value has a target, so there is nothing to tune. Set one on the page Set."
-    if any(column.cohort is not None for column in asked.counted.table.derived):
+    if any(column.cohort is not None for column in assessed.counted.table.derived):
         return (
             "This palette asks for something on some prompts alone, and a tuned model answers all prompts alike. "
             "Remove that on the page Set, or use the page Listen, which chooses among replies."
@@ -71,7 +71,7 @@ def refusal(asked: AssessedPalette) -> str:
 
 
 def tune_command(
-    asked: AssessedPalette,
+    assessed: AssessedPalette,
     title: str,
     table: Path,
     whole: RewardTable,
@@ -82,7 +82,7 @@ def tune_command(
     """Return the command that estimates a tuning; without its option :data:`ESTIMATE` it is the one that tunes.
 
     Args:
-        asked: the palette, in the scene of its use case.
+        assessed: the palette, in the scene of its use case.
         title: of the palette.
         table: the file of the table.
         whole: the table with custom values, which the file may lack.
@@ -90,7 +90,7 @@ def tune_command(
         model: that wrote the table's replies.
         repeated: tune again until the targets hold, :data:`ROUNDS` times at most.
     """
-    scene, palette, levels = asked.scene, asked.palette, asked_levels(asked)
+    scene, palette, levels = assessed.scene, assessed.palette, asked_levels(assessed)
     inputs: dict[str, bytes | Path] = {}
     path = str(table)
     own = set(whole.values) - set(table_file.count(table).values)

@@ -75,14 +75,14 @@ def draw_form(own: AssessedPalette) -> None:
     if account.draw_refusal(Kind.BUILD) or _draw_missing(own.scene):
         return
     model = generator.table_model(own.scene)
-    asked, title = _draw_palette(own)
-    routes = _routes(asked.scene)
+    assessed, title = _draw_palette(own)
+    routes = _routes(assessed.scene)
     left, right = st.columns([1.5, 1], gap="large")
     with left:
         _draw_route(routes)
     with right:
         _draw_length()
-        if command.asked_levels(asked):
+        if command.asked_levels(assessed):
             st.toggle("Repeat until the targets hold", key=REPEATED.name, help=REPEATING)
         st.text_input(
             "Name of the model", processes.free_name(FIRST_NAME), max_chars=catalog.MAX_TABLE_NAME, key=NAME.name
@@ -94,7 +94,7 @@ def draw_form(own: AssessedPalette) -> None:
                 "with it first, under Tables."
             )
         )
-    possible = bool(routes) and not command.refusal(asked)
+    possible = bool(routes) and not command.refusal(assessed)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tune_start"):
         st.button(
             "See what it takes",
@@ -102,7 +102,7 @@ def draw_form(own: AssessedPalette) -> None:
             type="primary",
             icon=":material/timer:",
             on_click=_start,
-            args=(asked, title, model),
+            args=(assessed, title, model),
             disabled=not possible,
         )
         st.html(
@@ -152,25 +152,25 @@ def _draw_palette(own: AssessedPalette) -> tuple[AssessedPalette, str]:
         key=PALETTE.name,
         width=420,
     )
-    asked = own
+    assessed = own
     if chosen in saved:
         palette = shared.completed(saved[chosen].palette)
-        asked = palette_cache.assessed_palette(scenes.load(palette.use_case), palette)
+        assessed = palette_cache.assessed_palette(scenes.load(palette.use_case), palette)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tune_asked"):
-        header.draw_verdict_badge(asked.assessment.verdict)
-        if chips := shared.target_chips(asked):
-            st.html(markup.chips(chips, asked.scene.theme), width="content")
-        if asked.scene.use_case != ALL:
-            st.html(markup.note(f"Prompts of {asked.scene.use_case}"), width="content")
+        header.draw_verdict_badge(assessed.assessment.verdict)
+        if chips := shared.target_chips(assessed):
+            st.html(markup.chips(chips, assessed.scene.theme), width="content")
+        if assessed.scene.use_case != ALL:
+            st.html(markup.note(f"Prompts of {assessed.scene.use_case}"), width="content")
         if chosen == 0:
             st.page_link("palette.py", label="Change", icon=":material/tune:")
-    for sentence in palette_state.asked_beyond_averages(asked.palette):
+    for sentence in palette_state.asked_beyond_averages(assessed.palette):
         st.html(markup.note(sentence))
-    if reason := command.refusal(asked):
+    if reason := command.refusal(assessed):
         st.html(markup.note(reason))
-    elif asked.assessment.verdict is Verdict.OUT_OF_REACH:
+    elif assessed.assessment.verdict is Verdict.OUT_OF_REACH:
         st.html(markup.note("These targets are not possible together, so the nearest possible ones are used."))
-    return asked, "what was set" if chosen == 0 else saved[chosen].name
+    return assessed, "what was set" if chosen == 0 else saved[chosen].name
 
 
 def _routes(scene: Scene) -> list[str]:
@@ -226,11 +226,11 @@ def chosen_settings() -> TuningSettings:
     return TuningSettings(method, max(1, round(LENGTHS[LENGTH.get()] * DEFAULTS.steps)))
 
 
-def _start(asked: AssessedPalette, title: str, model: str) -> None:
+def _start(assessed: AssessedPalette, title: str, model: str) -> None:
     """Start the process that estimates the tuning."""
     try:
         path, whole = scenes.table_path(), scenes.load(ALL).table
-        wanted = command.tune_command(asked, title, path, whole, chosen_settings(), model, REPEATED.get())
+        wanted = command.tune_command(assessed, title, path, whole, chosen_settings(), model, REPEATED.get())
         account.tables().start(
             str(NAME.get()),
             jobs.TUNE,

@@ -94,11 +94,11 @@ def _draw_replies(name: str, shown: list[dict[str, str]]) -> None:
 def _draw_buttons(name: str) -> None:
     st.page_link("compare.py", label="Listen", icon=":material/compare:")
     st.page_link("tables.py", label="Have a table made with it", icon=":material/table_chart:")
-    held = catalog.access_of(name)
-    if held.owner and account.tables().may(Action.SHARE, name):
-        account.draw_sharing(f"tuned_{name}", held.visibility, partial(_share, name), linkable=False)
-    elif held.owner:
-        st.html(markup.note(f"Of {held.owner_name}."), width="content")
+    access = catalog.access_of(name)
+    if access.owner and account.tables().may(Action.SHARE, name):
+        account.draw_sharing(f"tuned_{name}", access.visibility, partial(_share, name), linkable=False)
+    elif access.owner:
+        st.html(markup.note(f"Of {access.owner_name}."), width="content")
     if account.tables().may(Action.DELETE, name, Kind.BUILD):
         with st.popover("Delete", icon=":material/delete:", type="tertiary", key=f"tuned_delete_{name}"):
             st.html(markup.note("It is deleted for everybody who uses this app, and cannot be restored."))

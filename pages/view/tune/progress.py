@@ -153,8 +153,8 @@ def _draw_buttons(job: TableJob) -> None:
     if job.state is TableJobState.DONE:
         cards.draw_button("Start tuning", "begin", job, ":material/play_arrow:", _begin, "primary")
     else:
-        again = "Try again" if job.state is TableJobState.FAILED else "Resume"
-        cards.draw_button(again, "on", job, ":material/play_arrow:", account.tables().resume)
+        retry_label = "Try again" if job.state is TableJobState.FAILED else "Resume"
+        cards.draw_button(retry_label, "on", job, ":material/play_arrow:", account.tables().resume)
     cards.draw_discard(job)
 
 

@@ -52,10 +52,10 @@ def stop() -> None:
 
 def judged_value(view: ValuesView) -> CustomValue | None:
     """Return the value whose pairs are being judged; None where none is."""
-    held = JUDGING.get()
-    if held is None:
+    judging = JUDGING.get()
+    if judging is None:
         return None
-    own = next((custom for custom in view.own if (custom.value.id, custom.value.version) == held[:2]), None)
+    own = next((custom for custom in view.own if (custom.value.id, custom.value.version) == judging[:2]), None)
     return None if own is None or own.rewards is None else own
 
 
@@ -68,15 +68,15 @@ def draw_judging(name: str) -> None:
     """
     view = load_values(database())
     own = view.own_named(name)
-    held = JUDGING.get()
-    if own is None or own.rewards is None or held is None:
+    judging = JUDGING.get()
+    if own is None or own.rewards is None or judging is None:
         st.rerun()
     open_pairs = _open_pairs(view, own)
-    if len(own.judged) >= held[2] or not open_pairs:
+    if len(own.judged) >= judging[2] or not open_pairs:
         stop()
         st.rerun()
     with st.container(key="values_judge"):
-        _draw_progress(own.value.definition, len(own.judged), held[2])
+        _draw_progress(own.value.definition, len(own.judged), judging[2])
         _draw_pair(view, own, open_pairs[0])
         draw_end("values_back" if GIVEN.get() else "", _take_back, "values_judge_stop", stop, REFUSED.get())
 

@@ -108,16 +108,16 @@ def draw_judging(value: str, title: str, measures: str) -> None:
     if not database().visitor.id:
         remember.remember(COOKIE, judge, REMEMBERED)
     known = _judging(value, judge)
-    asked = _next(known, judge)
+    label_request = _next(known, judge)
     with st.container(key="values_judge"):
         st.html(markup.question(f"{title}: would you say yes to this reply?", f"{len(known.mine)} judged by you"))
         now, more = texts.progress_sentences(known.level, len(known.labelled_prompts))
         st.html(markup.note(f"{now} {more}"))
         st.html(markup.note(f"Yes means that the reply has it. {measures}".strip()))
-        if asked is None:
+        if label_request is None:
             st.html(markup.lead("There is no further reply to judge here. Thank you."))
         else:
-            _draw_reply(known, asked, judge)
+            _draw_reply(known, label_request, judge)
         back = "values_label_back" if GIVEN.get() else ""
         draw_end(back, _take_back, "values_label_stop", stop, REFUSED.get(), shortcut="Backspace")
 
@@ -185,15 +185,15 @@ def _draw(known: Judging, judge: str) -> tuple[LabelRequest, ...]:
     return ()
 
 
-def _row(table: RewardTable, asked: LabelRequest) -> int | None:
+def _row(table: RewardTable, label_request: LabelRequest) -> int | None:
     """Return the row of the reply that is asked about; None where the table does not have it."""
-    known = asked.prompt_id in table.prompt_ids
-    return table.row_of(table.prompt_ids.index(asked.prompt_id), asked.candidate) if known else None
+    known = label_request.prompt_id in table.prompt_ids
+    return table.row_of(table.prompt_ids.index(label_request.prompt_id), label_request.candidate) if known else None
 
 
-def _draw_reply(known: Judging, asked: LabelRequest, judge: str) -> None:
+def _draw_reply(known: Judging, label_request: LabelRequest, judge: str) -> None:
     table = known.scene.table
-    row = _row(table, asked)
+    row = _row(table, label_request)
     assert row is not None, "_next() asks of this very table"
     with st.container(key="values_prompt", gap=None):
         st.html(markup.note("Asked:"))
@@ -201,26 +201,26 @@ def _draw_reply(known: Judging, asked: LabelRequest, judge: str) -> None:
     with st.container(border=True, key="values_reply_0"):
         draw_reply(shown_reply(table, row))
     with st.container(horizontal=True, key="values_says"):
-        for said, (label, shortcut) in _ANSWERS.items():
+        for answer, (label, shortcut) in _ANSWERS.items():
             st.button(
                 label,
-                key=f"values_is_{said.value}",
+                key=f"values_is_{answer.value}",
                 shortcut=shortcut,
                 width="stretch",
                 on_click=_on_answer,
-                args=(known.value, asked, said, judge),
+                args=(known.value, label_request, answer, judge),
             )
 
 
-def _on_answer(value: str, asked: LabelRequest, said: Said, judge: str) -> None:
+def _on_answer(value: str, label_request: LabelRequest, answer: Said, judge: str) -> None:
     """Store an answer."""
     REFUSED.pop()
-    reply = (asked.prompt_id, asked.candidate)
+    reply = (label_request.prompt_id, label_request.candidate)
     if not any((request.prompt_id, request.candidate) == reply for request in WAITING.get()):
         return  # a double click
     try:
         key = replies_key(scenes.file_table())
-        label = store.keep(database(), key, value, reply, said, judge, min(asked.chance, 1.0))
+        label = store.keep(database(), key, value, reply, answer, judge, min(label_request.chance, 1.0))
     except PaletteError as error:
         REFUSED.set(page_words.of(error))
         return

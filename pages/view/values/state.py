@@ -116,10 +116,10 @@ def load_values(database: Database) -> ValuesView:
     scene = scenes.load()
     table = scenes.file_table()
     listed = custom_values.list_values(database)
-    taken, own = set(table.values), []
+    taken_names, own = set(table.values), []
     for value in listed:  # the viewer's own come first, so of two with the same name theirs is used
-        if value.definition.name not in taken:
-            taken.add(value.definition.name)
+        if value.definition.name not in taken_names:
+            taken_names.add(value.definition.name)
             own.append(_custom_value(database, table, value))
     return ValuesView(database, scene, table, tuple(own))
 
