@@ -20,6 +20,7 @@ from map_core.catalog.jobs import TableJobState
 from map_core.core import child_process
 from map_core.data import table_format
 from map_core.errors import InputError
+from tests.waiting import until
 
 CSV = b"prompt,reply,humor\na,x,1\na,y,2\nb,z,0.5\n"
 IMPORT_COMMAND = ("import", "{folder}/input.csv", "--out", "{out}", "--force", "--progress-file", "{progress}")
@@ -200,10 +201,7 @@ def test_two_jobs_run_and_the_others_wait_in_order(finish_marker: Path):
     wait_for_state("One", TableJobState.STOPPED)
     # Nobody polls the list: the app itself starts the first job of the queue.
     waiting_file = jobs.job_folder("Four") / "waiting.json"
-    for _ in range(200):
-        if not waiting_file.exists():
-            break
-        time.sleep(0.05)
+    until(lambda: not waiting_file.exists())
     assert wait_for_state("Four", TableJobState.RUNNING, stage="sampling").place == 0
     assert jobs.status("Three").place == 1
     finish_marker.touch()
@@ -238,10 +236,7 @@ def test_waiting_jobs_start_after_a_restart_of_the_app(finish_marker: Path, monk
     finish_marker.touch()
     wait_for_state("One", TableJobState.DONE)
     assert jobs.status("Three").state is TableJobState.WAITING
-    for _ in range(100):
-        if {job.name: job for job in processes.list_jobs()}["Three"].state is not TableJobState.WAITING:
-            break
-        time.sleep(0.05)
+    until(lambda: {job.name: job for job in processes.list_jobs()}["Three"].state is not TableJobState.WAITING)
     wait_for_state("Three", TableJobState.DONE)
 
 
